@@ -1,0 +1,99 @@
+//! Login names and addresses, normalised once.
+
+use precis_core::profile::PrecisFastInvocation;
+use precis_profiles::UsernameCaseMapped;
+
+/// A `local-part@domain` in the one form that is stored and compared: the local part by RFC 8265
+/// UsernameCaseMapped, the domain as lower-case A-labels (IDNA).
+///
+/// Two names that differ only in case, width or the form of the domain are one name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoginName {
+    local_part: String,
+    domain: String,
+}
+
+/// Why a text is no login name. The text itself is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Not UTF-8, or longer than 64 octets before and 253 after the `@`.
+    #[error("a name is UTF-8, at most 64 octets before and 253 after the @")]
+    Form,
+    /// There is no `@`, or more than one, or nothing on one side of it.
+    #[error("a name has the form local-part@domain, with exactly one @")]
+    Shape,
+    /// A character that RFC 8265 does not admit in a user name.
+    #[error("the local part has characters that a user name must not have (RFC 8265)")]
+    LocalPart,
+    /// Not a domain name.
+    #[error("the domain is not a valid domain name (IDNA)")]
+    Domain,
+}
+
+impl LoginName {
+    /// Normalises a name.
+    ///
+    /// # Errors
+    /// [`NameError`] says what is wrong; nothing is stripped or repaired.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let (local_part, domain) = text.split_once('@').ok_or(NameError::Shape)?;
+        if local_part.is_empty() || domain.is_empty() || domain.contains('@') {
+            return Err(NameError::Shape);
+        }
+        Ok(Self {
+            local_part: Self::local_part_form(local_part)?,
+            domain: Self::domain_form(domain)?,
+        })
+    }
+
+    /// Normalises the local part alone.
+    ///
+    /// # Errors
+    /// [`NameError::Form`], [`NameError::LocalPart`].
+    pub fn local_part_form(local_part: &str) -> Result<String, NameError> {
+        if local_part.len() > 64 {
+            return Err(NameError::Form);
+        }
+        // Characters with a meaning in addresses, paths or templates elsewhere: never part of a user name here.
+        if local_part.contains([
+            '@', '"', '\\', '/', '%', '!', '(', ')', '<', '>', ',', ';', ':', '[', ']', '{', '}',
+        ]) {
+            return Err(NameError::LocalPart);
+        }
+        let form = UsernameCaseMapped::enforce(local_part).map_err(|_| NameError::LocalPart)?;
+        Ok(form.into_owned())
+    }
+
+    /// Normalises a domain alone. One dot at the end is accepted and dropped.
+    ///
+    /// # Errors
+    /// [`NameError::Form`], [`NameError::Domain`].
+    pub fn domain_form(domain: &str) -> Result<String, NameError> {
+        let domain = domain.strip_suffix('.').unwrap_or(domain);
+        if domain.len() > 253 {
+            return Err(NameError::Form);
+        }
+        let form = idna::domain_to_ascii_strict(domain).map_err(|_| NameError::Domain)?;
+        if form.is_empty() || form.len() > 253 {
+            Err(NameError::Domain)
+        } else {
+            Ok(form)
+        }
+    }
+
+    /// What stands before the `@`.
+    pub fn local_part(&self) -> &str {
+        &self.local_part
+    }
+
+    /// What stands behind the `@`.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+}
+
+impl std::fmt::Display for LoginName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.local_part, self.domain)
+    }
+}

@@ -1,0 +1,1 @@
+//! Settings as plain data, a file per area.

@@ -1,0 +1,1 @@
+//! Delivery in, by LMTP (RFC 2033).

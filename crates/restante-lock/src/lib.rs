@@ -1,0 +1,12 @@
+//! One session per maildrop over all frontends, with fencing tokens.
+//!
+//! Safety is the token, compared by storage in the step that deletes; everything else here only decides who may
+//! open next. Start at [`LockManager`].
+
+mod guard;
+mod manager;
+mod memory;
+
+pub use guard::MaildropLock;
+pub use manager::{LockError, LockManager};
+pub use memory::{CommitPin, LockTable, MemoryLockManager};

@@ -1,0 +1,1 @@
+//! From accept to a clean stream; knows no mail.

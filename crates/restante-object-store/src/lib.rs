@@ -1,0 +1,1 @@
+//! Blobs through the object_store crate: a local directory.

@@ -1,0 +1,1 @@
+//! The async driver: session, stream and contracts.

@@ -1,0 +1,1 @@
+//! The embedded default: index, lock and directory in one SQLite file.

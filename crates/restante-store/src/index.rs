@@ -1,0 +1,232 @@
+//! The index: which messages exist, in which order, and their removal.
+
+use std::fmt::{Debug, Display};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use restante_message::Measured;
+use restante_session::{DeleteSet, Snapshot, SnapshotBuilder, SnapshotError};
+use restante_types::{Fence, MaildropId, MessageId, MessageNumber, Octets, SessionId, UniqueId};
+
+use crate::{BlobKey, StorageId, StoreError};
+
+/// Receipt for a durable UPDATE. The `+OK` of a QUIT that deletes cannot be written without one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Committed {
+    n_deleted: usize,
+}
+
+impl Committed {
+    /// Only for implementations of [`MailIndex::commit`] and [`MailIndex::outcome`], after the database said that
+    /// the deletion is durable. `cargo xtask tidy` lists who calls it.
+    pub const fn attest(n_deleted: usize) -> Self {
+        Self { n_deleted }
+    }
+
+    /// How many messages were removed.
+    pub const fn n_deleted(&self) -> usize {
+        self.n_deleted
+    }
+}
+
+/// Where the octets of a message are, and what they must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyRef {
+    /// Which storage keeps them.
+    pub storage: StorageId,
+    /// Under which key.
+    pub blob: BlobKey,
+    /// Length of the whole message.
+    pub octets: Octets,
+    /// Length of the header section with the empty line that ends it.
+    pub header_octets: Octets,
+    /// CRC-64/NVME of the whole message.
+    pub crc64: u64,
+    /// CRC-64/NVME of the first `header_octets`.
+    pub header_crc64: u64,
+    /// Whether any line starts with a dot and must be stuffed.
+    pub has_dot_lines: bool,
+}
+
+/// What [`MailIndex::snapshot`] answers: what the session numbers, and where each body lies.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The messages, as the pure session sees them.
+    pub snapshot: Snapshot,
+    /// Their bodies, in the same order.
+    pub bodies: Vec<BodyRef>,
+}
+
+impl Listing {
+    /// Where the body of a message lies.
+    pub fn body(&self, number: MessageNumber) -> Option<&BodyRef> {
+        self.bodies.get(number.index())
+    }
+}
+
+/// Collects a [`Listing`] in POP3 order.
+#[derive(Debug, Default)]
+pub struct ListingBuilder {
+    snapshot: SnapshotBuilder,
+    bodies: Vec<BodyRef>,
+}
+
+impl ListingBuilder {
+    /// An empty listing with room for `messages`.
+    pub fn with_capacity(messages: usize) -> Self {
+        Self {
+            snapshot: SnapshotBuilder::with_capacity(messages),
+            bodies: Vec::with_capacity(messages),
+        }
+    }
+
+    /// Adds the next message.
+    ///
+    /// # Errors
+    /// As [`SnapshotBuilder::push`].
+    pub fn push(
+        &mut self,
+        id: MessageId,
+        unique_id: &UniqueId,
+        needs_utf8: bool,
+        body: BodyRef,
+    ) -> Result<(), SnapshotError> {
+        self.snapshot.push(id, body.octets, unique_id, needs_utf8)?;
+        self.bodies.push(body);
+        Ok(())
+    }
+
+    /// The finished listing.
+    pub fn finish(mut self) -> Listing {
+        self.bodies.shrink_to_fit();
+        Listing {
+            snapshot: self.snapshot.finish(),
+            bodies: self.bodies,
+        }
+    }
+}
+
+/// A message whose octets are stored, about to become visible.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// The storage that has its octets.
+    pub storage: StorageId,
+    /// Their key, from [`MailIndex::reserve`].
+    pub blob: BlobKey,
+    /// What was measured when they were stored.
+    pub measured: Measured,
+    /// The unique-id to keep, for mail that moves here from another server; `None` makes a fresh one.
+    pub unique_id: Option<UniqueId>,
+    /// When it arrived.
+    pub received: SystemTime,
+    /// Whether it may be shown to clients in UTF-8 mode only (delivered with SMTPUTF8, 8-bit header).
+    pub needs_utf8: bool,
+}
+
+/// How much a maildrop holds: deleted messages do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Messages.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: Octets,
+}
+
+/// How much a maildrop may hold. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Messages.
+    pub messages: Option<u64>,
+    /// Their octets.
+    pub octets: Option<Octets>,
+}
+
+impl Quota {
+    /// Whether a maildrop that holds `usage` may take a message of `octets`.
+    pub fn admits(&self, usage: Usage, octets: Octets) -> bool {
+        self.messages.is_none_or(|limit| usage.messages < limit)
+            && self.octets.is_none_or(|limit| usage.octets + octets <= limit)
+    }
+}
+
+/// The truth about which messages exist. Decides nothing about octets.
+///
+/// An implementation must be safe against every other frontend that uses the same index at the same time.
+#[async_trait]
+pub trait MailIndex: Display + Debug + Send + Sync {
+    /// The messages of the maildrop in POP3 order.
+    ///
+    /// Never short: one row that cannot be read fails the call, because a client that sees fewer messages than
+    /// exist forgets what it has fetched.
+    ///
+    /// # Errors
+    /// `Fenced` if a later session holds the maildrop.
+    async fn snapshot(&self, fence: &Fence) -> Result<Listing, StoreError>;
+
+    /// Removes exactly the messages of `deletes`, or nothing, and returns once that is durable.
+    ///
+    /// The fence's token is compared in the same atomic step. Idempotent per session: a second call for a session
+    /// that has committed answers with the first receipt and removes nothing. A message of the set that is gone
+    /// already counts as removed by whoever removed it. The session's lock may or may not be released.
+    ///
+    /// # Errors
+    /// `Fenced`: a later session holds the maildrop, nothing was removed. `Timeout` or `Unknown`: ask
+    /// [`MailIndex::outcome`]. Any other kind: nothing was removed.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has an unknown outcome.
+    async fn commit(
+        &self,
+        fence: &Fence,
+        session: SessionId,
+        deletes: &DeleteSet,
+    ) -> Result<Committed, StoreError>;
+
+    /// What became of a commit whose answer was lost, decided once and for all before this returns: after
+    /// `Ok(None)` nothing was removed and no commit under `fence` can succeed any more.
+    ///
+    /// # Errors
+    /// The outcome stays unknown.
+    async fn outcome(&self, fence: &Fence, session: SessionId) -> Result<Option<Committed>, StoreError>;
+
+    /// Records, durably, that a blob is about to be written for this maildrop, and answers its key.
+    ///
+    /// The collector removes the blob unless [`MailIndex::deliver`] makes a message of it within the grace time.
+    ///
+    /// # Errors
+    /// `NoSuchMaildrop`.
+    async fn reserve(&self, maildrop: MaildropId, storage: StorageId) -> Result<BlobKey, StoreError>;
+
+    /// Makes a message visible to later sessions; durable when this returns. Never waits for a session's lock.
+    ///
+    /// # Errors
+    /// `OverQuota`; `Conflict` if the unique-id was ever used in this maildrop; `NotFound` if the reservation is
+    /// gone, because delivery took longer than the grace time; `NoSuchMaildrop`.
+    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<UniqueId, StoreError>;
+
+    /// How much the maildrop holds and may hold, without reading its messages.
+    ///
+    /// # Errors
+    /// `NoSuchMaildrop`.
+    async fn usage(&self, maildrop: MaildropId) -> Result<(Usage, Quota), StoreError>;
+}
+
+/// A blob that no message needs any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condemned {
+    /// Which storage keeps it.
+    pub storage: StorageId,
+    /// Its key.
+    pub blob: BlobKey,
+}
+
+/// The one-way road of blobs out of storage: what is listed here is never a message again.
+#[async_trait]
+pub trait BlobLedger: Display + Debug + Send + Sync {
+    /// At most `limit` blobs whose message was deleted longer ago than its tenant's retention, or whose
+    /// reservation is older than the grace time, as of `now`. From then on none of them can become a message.
+    async fn condemned(&self, now: SystemTime, limit: usize) -> Result<Vec<Condemned>, StoreError>;
+
+    /// Forgets blobs that were removed from their storage.
+    async fn collected(&self, blobs: &[Condemned]) -> Result<(), StoreError>;
+}

@@ -1,0 +1,1 @@
+//! Fixtures: a server under test, a POP3 client, real services on loopback.

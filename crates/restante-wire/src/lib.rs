@@ -1,0 +1,1 @@
+//! The POP3 grammar in both directions, without I/O.

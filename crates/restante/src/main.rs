@@ -1,0 +1,2 @@
+//! The one binary: serve, demo and every operator command.
+fn main() {}
