@@ -1,0 +1,7 @@
+//! Runs the oracle `stuffing` on any input.
+#![no_main]
+
+#[path = "../../tests/oracles/mod.rs"]
+mod oracles;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| oracles::stuffing(data));
