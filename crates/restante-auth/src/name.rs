@@ -61,6 +61,14 @@ impl LoginName {
             return Err(NameError::LocalPart);
         }
         let form = UsernameCaseMapped::enforce(local_part).map_err(|_| NameError::LocalPart)?;
+        // Lower case may be longer than upper case.
+        if form.len() > 64 {
+            return Err(NameError::Form);
+        }
+        // RFC 5321 section 4.1.2: a dot stands between two atoms.
+        if form.split('.').any(str::is_empty) {
+            return Err(NameError::LocalPart);
+        }
         Ok(form.into_owned())
     }
 
@@ -74,7 +82,12 @@ impl LoginName {
             return Err(NameError::Form);
         }
         let form = idna::domain_to_ascii_strict(domain).map_err(|_| NameError::Domain)?;
-        if form.is_empty() || form.len() > 253 {
+        // An IPv4 address is made of labels too, but no top-level domain is a number.
+        let is_address = form
+            .rsplit('.')
+            .next()
+            .is_some_and(|label| label.bytes().all(|octet| octet.is_ascii_digit()));
+        if is_address || form.len() > 253 {
             Err(NameError::Domain)
         } else {
             Ok(form)

@@ -1,11 +1,24 @@
 //! A held lock that cannot be forgotten.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use restante_types::{Fence, MaildropId, SessionId};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::{LockError, LockManager};
+
+/// How long a lock manager may take to answer. A session must not hang on it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A name for a session that no other session has; `None` if the system gives no random octets.
+pub fn fresh_session_id() -> Option<SessionId> {
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets)
+        .ok()
+        .map(|()| SessionId::from_octets(octets))
+}
 
 /// A maildrop held by a session of this process.
 ///
@@ -40,9 +53,10 @@ impl MaildropLock {
                 released: false,
             })
         });
-        opening
-            .await
-            .map_err(|error| LockError::Unavailable(error.into()))?
+        match timeout(PATIENCE, opening).await {
+            Ok(opened) => opened.map_err(|error| LockError::Unavailable(error.into()))?,
+            Err(late) => Err(LockError::Unavailable(late.into())),
+        }
     }
 
     /// The fencing token to show to storage.
@@ -54,9 +68,14 @@ impl MaildropLock {
     ///
     /// # Errors
     /// [`LockError::Unavailable`]: it becomes free when this frontend's lease ends.
+    ///
+    /// # Cancel safety
+    /// A cancelled call is made again in the background.
     pub async fn release(mut self) -> Result<(), LockError> {
-        self.released = true;
-        self.manager.release(&self.fence).await
+        let result = timeout(PATIENCE, self.manager.release(&self.fence)).await;
+        // Late: the drop of `self` tries once more in the background.
+        self.released = result.is_ok();
+        result.unwrap_or_else(|late| Err(LockError::Unavailable(late.into())))
     }
 }
 

@@ -7,6 +7,6 @@ mod guard;
 mod manager;
 mod memory;
 
-pub use guard::MaildropLock;
+pub use guard::{MaildropLock, fresh_session_id};
 pub use manager::{LockError, LockManager};
 pub use memory::{CommitPin, LockTable, MemoryLockManager};

@@ -29,6 +29,12 @@ impl Committed {
     }
 }
 
+impl restante_session::Removed for Committed {
+    fn n_deleted(&self) -> usize {
+        self.n_deleted
+    }
+}
+
 /// Where the octets of a message are, and what they must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyRef {

@@ -4,13 +4,38 @@
 //! here decides which pair a tenant uses. Start at [`MailIndex`].
 
 mod blob;
+mod body;
+mod collector;
+mod delivery;
 mod error;
+mod faulty;
 mod index;
+mod limit;
+mod memory_blob;
+mod memory_index;
+mod metered;
+mod reader;
+mod spool;
+mod stores;
+mod timeout;
 mod unique;
+mod wrapper;
 
 pub use blob::{BlobKey, BlobReader, BlobStore, OctetRange, StorageId};
+pub use body::{Body, Verified};
+pub use collector::{Collected, Collector, CollectorSettings, CollectorSwitch};
+pub use delivery::Deliverer;
 pub use error::{StoreError, StoreErrorKind};
+pub use faulty::{Fault, FaultPlan, Faulty};
 pub use index::{
     BlobLedger, BodyRef, Committed, Condemned, Listing, ListingBuilder, MailIndex, NewMessage, Quota, Usage,
 };
+pub use limit::Limit;
+pub use memory_blob::MemoryBlobStore;
+pub use memory_index::MemoryMailIndex;
+pub use metered::{CallResult, Metered, StoreCall, StoreObserver};
+pub use reader::{BytesReader, ExactReader};
+pub use spool::{Spool, SpoolError, SpoolReader, SpoolSettings, Spooled};
+pub use stores::BlobStores;
+pub use timeout::Timeout;
 pub use unique::fresh_unique_id;

@@ -1,0 +1,119 @@
+//! Delivery: a spooled message becomes a message of a maildrop.
+//!
+//! The order is the promise: reservation, blob, index row, and only then success. Whatever stops half-way leaves a
+//! reservation, which the collector clears away; nothing is removed here, so no removal can race a delivery.
+//! Never waits for a session's lock. Start at [`Deliverer::deliver`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use restante_types::{Clock, MaildropId, Octets, UniqueId};
+use tokio::time::timeout;
+
+use crate::{BlobStores, MailIndex, NewMessage, Spooled, StorageId, StoreError, StoreErrorKind};
+
+/// How long one delivery may take. Far below the grace time of a reservation, which is an hour.
+const DEADLINE: Duration = Duration::from_mins(15);
+
+/// Delivers messages into maildrops.
+#[derive(Clone, Debug)]
+pub struct Deliverer {
+    index: Arc<dyn MailIndex>,
+    stores: Arc<BlobStores>,
+    clock: Arc<dyn Clock>,
+    deadline: Duration,
+}
+
+impl Deliverer {
+    /// Delivers into `index` and `stores`; `clock` gives the time of arrival that is recorded. A delivery may take
+    /// 15 minutes.
+    pub fn new(index: Arc<dyn MailIndex>, stores: Arc<BlobStores>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            index,
+            stores,
+            clock,
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Lets one delivery take this long. Keep it far below the grace time of reservations.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The storages that take messages.
+    pub fn stores(&self) -> &BlobStores {
+        &self.stores
+    }
+
+    /// Whether the maildrop has room for a message of `octets`: a courtesy, [`Deliverer::deliver`] decides.
+    ///
+    /// # Errors
+    /// `OverQuota` if it has not; otherwise as [`MailIndex::usage`].
+    pub async fn check_room(&self, maildrop: MaildropId, octets: Octets) -> Result<(), StoreError> {
+        let (usage, quota) = self.index.usage(maildrop).await?;
+        if quota.admits(usage, octets) {
+            Ok(())
+        } else {
+            Err(StoreError::new(StoreErrorKind::OverQuota, "deliver", "quota"))
+        }
+    }
+
+    /// Delivers `message` and answers its unique-id; it is durable and visible to later sessions when this returns
+    /// `Ok`. `unique_id` is one to keep, for mail that moves here from another server.
+    ///
+    /// # Errors
+    /// `OverQuota`; `Conflict` if `unique_id` was ever used in this maildrop; `Invalid` if `storage` is not
+    /// configured; `Timeout` or `Unknown`: the message may have been delivered, and trying again may deliver it
+    /// twice; else whatever the storage fails with, the message not being delivered.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has delivered the message or not.
+    pub async fn deliver(
+        &self,
+        maildrop: MaildropId,
+        storage: StorageId,
+        message: &Spooled,
+        needs_utf8: bool,
+        unique_id: Option<UniqueId>,
+    ) -> Result<UniqueId, StoreError> {
+        let steps = self.deliver_in_steps(maildrop, storage, message, needs_utf8, unique_id);
+        timeout(self.deadline, Box::pin(steps))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Timeout, "deliver", "delivery")))
+    }
+
+    async fn deliver_in_steps(
+        &self,
+        maildrop: MaildropId,
+        storage: StorageId,
+        message: &Spooled,
+        needs_utf8: bool,
+        unique_id: Option<UniqueId>,
+    ) -> Result<UniqueId, StoreError> {
+        let measured = *message.measured();
+        let store = self.stores.get(storage)?;
+        self.check_room(maildrop, measured.octets).await?;
+        let blob = self.index.reserve(maildrop, storage).await?;
+        store.put(&blob, measured.octets, &mut message.reader()).await?;
+        let received = self.clock.wall();
+        self.index
+            .deliver(
+                maildrop,
+                NewMessage {
+                    storage,
+                    blob,
+                    measured,
+                    unique_id,
+                    received,
+                    needs_utf8,
+                },
+            )
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The configured blob stores, by key and by name.
+//!
+//! Opens nothing and chooses nothing: a tenant's choice is a name, a message's place is a key. Start at
+//! [`BlobStores::get`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::{BlobStore, StorageId, StoreError, StoreErrorKind};
+
+/// Every storage of the configuration, fixed once the server runs.
+#[derive(Debug, Default)]
+pub struct BlobStores {
+    stores: HashMap<StorageId, Arc<dyn BlobStore>>,
+    ids: HashMap<String, StorageId>,
+}
+
+impl BlobStores {
+    /// No storage at all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a storage under the key that is recorded with messages and the name that tenants choose by.
+    ///
+    /// # Errors
+    /// `Invalid` if the key or the name is taken.
+    pub fn add(
+        &mut self,
+        id: StorageId,
+        name: impl Into<String>,
+        store: Arc<dyn BlobStore>,
+    ) -> Result<(), StoreError> {
+        let name = name.into();
+        if self.stores.contains_key(&id) || self.ids.contains_key(&name) {
+            return Err(invalid(
+                "add_storage",
+                format!("storage {name} ({}) is there twice", id.0),
+            ));
+        }
+        self.stores.insert(id, store);
+        self.ids.insert(name, id);
+        Ok(())
+    }
+
+    /// The storage that keeps a message.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key, if the configuration no longer has it.
+    pub fn get(&self, id: StorageId) -> Result<&Arc<dyn BlobStore>, StoreError> {
+        self.stores.get(&id).ok_or_else(|| {
+            invalid(
+                "find_storage",
+                format!("storage number {} is not configured", id.0),
+            )
+        })
+    }
+
+    /// The key of the storage that a tenant chose.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the storage, if the configuration has none of that name.
+    pub fn id(&self, name: &str) -> Result<StorageId, StoreError> {
+        self.ids
+            .get(name)
+            .copied()
+            .ok_or_else(|| invalid("find_storage", format!("storage {name:?} is not configured")))
+    }
+}
+
+fn invalid(op: &'static str, why: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Invalid, op, "configuration").because(why)
+}
