@@ -1,0 +1,123 @@
+//! The one-way road of blobs out of storage: a row moves from `message` or `pending_blob` to `blob_gc` in one
+//! transaction and never back.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use restante_store::{BlobLedger, Condemned, StorageId, StoreError};
+
+use crate::database::Tx;
+use crate::error::{commit_failed, failed};
+use crate::values::{blob_from_row, blob_to_row, duration_to_row, tenant_from_row, time_to_row};
+use crate::{SqliteMailIndex, sql};
+
+/// The most blobs of one call: bounds memory and the time that the writer is taken.
+const MOST: i64 = 10_000;
+
+type BlobRow = (i64, Vec<u8>, i64);
+
+#[async_trait]
+impl BlobLedger for SqliteMailIndex {
+    async fn condemned(&self, now: SystemTime, limit: usize) -> Result<Vec<Condemned>, StoreError> {
+        const OP: &str = "condemned";
+        let limit = i64::try_from(limit).map_or(MOST, |limit| limit.min(MOST));
+        let now = time_to_row(now);
+        let mut tx = self.db().begin().await.map_err(failed(OP))?;
+        let oldest_reservation = now.saturating_sub(duration_to_row(self.grace()));
+        let blobs = condemn(&mut tx, now, oldest_reservation, limit)
+            .await
+            .map_err(failed(OP))?;
+        tx.commit().await.map_err(commit_failed(OP))?;
+        Ok(blobs)
+    }
+
+    async fn collected(&self, blobs: &[Condemned]) -> Result<(), StoreError> {
+        const OP: &str = "collected";
+        let mut tx = self.db().begin().await.map_err(failed(OP))?;
+        for Condemned { storage, blob } in blobs {
+            sqlx::query(sql::COLLECTED)
+                .bind(blob.tenant.get())
+                .bind(blob_to_row(blob))
+                .bind(storage.0)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(OP))?;
+        }
+        tx.commit().await.map_err(commit_failed(OP))
+    }
+}
+
+async fn condemn(
+    tx: &mut Tx,
+    now: i64,
+    oldest_reservation: i64,
+    limit: i64,
+) -> Result<Vec<Condemned>, sqlx::Error> {
+    // What an earlier call condemned comes first; only what then is free of the limit is added.
+    let condemned = listed(tx, limit).await?;
+    let mut room = limit.saturating_sub(row_count(condemned.len()));
+    if room == 0 {
+        return Ok(condemned);
+    }
+    room = room.saturating_sub(condemn_messages(tx, now, room).await?);
+    condemn_reservations(tx, oldest_reservation, room).await?;
+    listed(tx, limit).await
+}
+
+/// Answers how many.
+async fn condemn_messages(tx: &mut Tx, now: i64, room: i64) -> Result<i64, sqlx::Error> {
+    let due: Vec<i64> = sqlx::query_scalar(sql::MESSAGES_DUE)
+        .bind(now)
+        .bind(room)
+        .fetch_all(&mut **tx)
+        .await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let keys = crate::index::json_array(due.iter().copied());
+    for statement in [sql::CONDEMN_MESSAGES, sql::FORGET_MESSAGES] {
+        sqlx::query(statement).bind(&keys).execute(&mut **tx).await?;
+    }
+    Ok(row_count(due.len()))
+}
+
+async fn condemn_reservations(tx: &mut Tx, oldest: i64, room: i64) -> Result<(), sqlx::Error> {
+    let due: Vec<BlobRow> = sqlx::query_as(sql::RESERVATIONS_DUE)
+        .bind(oldest)
+        .bind(room)
+        .fetch_all(&mut **tx)
+        .await?;
+    for (tenant, blob, storage) in due {
+        sqlx::query(sql::CONDEMN_BLOB)
+            .bind(tenant)
+            .bind(&blob)
+            .bind(storage)
+            .execute(&mut **tx)
+            .await?;
+        sqlx::query(sql::FORGET_RESERVATION)
+            .bind(tenant)
+            .bind(&blob)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn listed(tx: &mut Tx, limit: i64) -> Result<Vec<Condemned>, sqlx::Error> {
+    let rows: Vec<BlobRow> = sqlx::query_as(sql::CONDEMNED)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.into_iter()
+        .map(|(tenant, blob, storage)| {
+            Ok(Condemned {
+                storage: StorageId(storage),
+                blob: blob_from_row(tenant_from_row(tenant)?, &blob)?,
+            })
+        })
+        .collect()
+}
+
+fn row_count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,8 @@
+//! The crate as its users see it: opening, several processes, sudden death, large maildrops.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod killed;
+mod large;
+mod opening;
+mod processes;
+mod scene;
