@@ -1,1 +1,18 @@
-//! The async driver: session, stream and contracts.
+//! The async driver of POP3: a session, a stream and the contracts.
+//!
+//! Does what the pure session asks for: TLS, verdicts, locks, snapshots, bodies, commits. Decides nothing about the
+//! protocol and names no technology. Start at [`Pop3Service`].
+
+mod body;
+mod drive;
+mod entry;
+mod fault;
+mod ports;
+mod record;
+mod service;
+mod suspects;
+mod update;
+
+pub use entry::Entry;
+pub use ports::Ports;
+pub use service::{Pop3Service, Pop3Settings, refusal_line};

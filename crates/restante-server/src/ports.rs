@@ -1,0 +1,53 @@
+//! What a session needs from the floors below.
+
+use std::sync::Arc;
+
+use restante_auth::Authenticator;
+use restante_lock::LockManager;
+use restante_session::Receipts;
+use restante_store::{BlobStores, MailIndex};
+
+use crate::suspects::Suspects;
+
+/// The contracts behind which the technologies stand. Shared by all sessions.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// Verifies logins.
+    pub authenticator: Arc<Authenticator>,
+    /// Grants maildrops.
+    pub locks: Arc<dyn LockManager>,
+    /// Knows the messages.
+    pub index: Arc<dyn MailIndex>,
+    /// Keep their octets.
+    pub blobs: Arc<BlobStores>,
+    /// The bodies that were found damaged, whichever listener sent them.
+    pub(crate) suspects: Arc<Suspects>,
+}
+
+impl Ports {
+    /// Puts the contracts together.
+    pub fn new(
+        authenticator: Arc<Authenticator>,
+        locks: Arc<dyn LockManager>,
+        index: Arc<dyn MailIndex>,
+        blobs: Arc<BlobStores>,
+    ) -> Self {
+        Self {
+            authenticator,
+            locks,
+            index,
+            blobs,
+            suspects: Arc::default(),
+        }
+    }
+}
+
+/// The proofs that a session is handed: each made by one floor below, none by this one.
+#[derive(Debug)]
+pub(crate) enum Proofs {}
+
+impl Receipts for Proofs {
+    type Authenticated = Box<restante_auth::Authenticated>;
+    type Verified = restante_store::Verified;
+    type Committed = restante_store::Committed;
+}
