@@ -1,0 +1,28 @@
+//! One file per area of the settings. Every field says what it is for; its unit, default and range stand beside it.
+//!
+//! Areas do not look at each other: contradictions between them are found in `check`.
+
+mod auth;
+mod collector;
+mod database;
+mod drain;
+mod limits;
+mod listener;
+mod lmtp;
+mod log;
+mod storage;
+mod tls;
+
+pub use auth::Auth;
+pub use collector::Collector;
+pub use database::{Database, DatabaseUrl};
+pub use drain::Drain;
+pub use limits::Limits;
+pub use listener::{Listener, Protocol};
+pub use lmtp::Lmtp;
+pub use log::{Level, Log, LogFormat};
+pub use storage::Storage;
+pub use tls::{Certificate, Tls, UnknownName};
+
+pub(crate) use database::FORMAT as DATABASE_FORMAT;
+pub(crate) use listener::NETWORK_FORMAT;

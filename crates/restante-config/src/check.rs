@@ -1,0 +1,147 @@
+//! Settings that are right alone and wrong together, and the files they name.
+//!
+//! What one field may hold is in its schema; nothing here repeats it. Start at [`Config::contradictions`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{Config, ConfigError, ListenAddress, Listener, Protocol};
+
+impl Config {
+    pub(crate) fn contradictions(&self) -> Vec<ConfigError> {
+        let mut faults = Vec::new();
+        if self.listener.is_empty() {
+            faults.push(ConfigError::new(
+                "listener",
+                "nothing listens; add a [[listener]] with address and protocol",
+            ));
+        }
+        for (nth, listener) in self.listener.iter().enumerate() {
+            let path = format!("listener[{nth}]");
+            match listener.protocol {
+                Protocol::Pop3 | Protocol::Pop3s => self.check_pop3(&path, listener, &mut faults),
+                Protocol::Lmtp => check_lmtp(&path, listener, &mut faults),
+            }
+        }
+        self.check_duplicate_addresses(&mut faults);
+        self.check_storage(&mut faults);
+        faults
+    }
+
+    fn check_pop3(&self, path: &str, listener: &Listener, faults: &mut Vec<ConfigError>) {
+        let mut fault =
+            |key: &str, reason: &str| faults.push(ConfigError::new(format!("{path}.{key}"), reason));
+        if matches!(listener.address, ListenAddress::Unix(_)) {
+            fault(
+                "address",
+                "a Unix socket serves lmtp only; give POP3 an address and a port",
+            );
+        }
+        if listener.allow_remote {
+            fault("allow_remote", "has a meaning for lmtp only; remove it");
+        }
+        let has_certificate = !self.tls.certificate.is_empty();
+        match listener.protocol {
+            Protocol::Pop3s => {
+                if !has_certificate {
+                    fault("protocol", "pop3s needs a certificate; add [[tls.certificate]]");
+                }
+                if listener.allow_plaintext_login {
+                    fault(
+                        "allow_plaintext_login",
+                        "everything is inside TLS here; remove it",
+                    );
+                }
+            }
+            _ if !listener.stls && !listener.allow_plaintext_login => {
+                fault(
+                    "stls",
+                    "nobody could log in without TLS; set stls = true or allow_plaintext_login = true",
+                );
+            }
+            _ if listener.stls && !has_certificate => {
+                fault(
+                    "stls",
+                    "STLS needs a certificate; add [[tls.certificate]] or set stls = false",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn check_duplicate_addresses(&self, faults: &mut Vec<ConfigError>) {
+        let mut seen = BTreeMap::new();
+        for (nth, listener) in self.listener.iter().enumerate() {
+            // Port 0 is a port of the kernel's choice: two of them do not collide.
+            if matches!(listener.address, ListenAddress::Tcp(address) if address.port() == 0) {
+                continue;
+            }
+            if let Some(first) = seen.insert(&listener.address, nth) {
+                let reason = format!(
+                    "{} is taken by listener[{first}]; choose another port",
+                    listener.address
+                );
+                faults.push(ConfigError::new(format!("listener[{nth}].address"), reason));
+            }
+        }
+    }
+
+    fn check_storage(&self, faults: &mut Vec<ConfigError>) {
+        for name in self.storage.keys() {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+            if name.is_empty() || !name.chars().all(plain) {
+                let reason = "a storage is named with letters a-z, digits, - and _";
+                faults.push(ConfigError::new(format!("storage.{name}"), reason));
+            }
+        }
+        if !self.storage.contains_key(&self.default_storage) {
+            let known = self
+                .storage
+                .keys()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let reason = format!("there is no [storage.{}]; known: {known}", self.default_storage);
+            faults.push(ConfigError::new("default_storage", reason));
+        }
+    }
+
+    pub(crate) fn unreadable_files(&self) -> Vec<ConfigError> {
+        let mut faults = Vec::new();
+        for (nth, certificate) in self.tls.certificate.iter().enumerate() {
+            let files = [
+                ("certificate_file", &certificate.certificate_file),
+                ("key_file", &certificate.key_file),
+            ];
+            for (key, file) in files {
+                if let Some(reason) = unreadable(file) {
+                    faults.push(ConfigError::new(format!("tls.certificate[{nth}].{key}"), reason));
+                }
+            }
+        }
+        faults
+    }
+}
+
+fn check_lmtp(path: &str, listener: &Listener, faults: &mut Vec<ConfigError>) {
+    if let ListenAddress::Tcp(address) = &listener.address
+        && !address.ip().is_loopback()
+        && !listener.allow_remote
+    {
+        let reason = "whoever reaches it can deliver mail; use a loopback address or a Unix socket, or set allow_remote = true";
+        faults.push(ConfigError::new(format!("{path}.address"), reason));
+    }
+    if listener.allow_plaintext_login {
+        let reason = "lmtp has no login; remove it";
+        faults.push(ConfigError::new(format!("{path}.allow_plaintext_login"), reason));
+    }
+}
+
+fn unreadable(file: &Path) -> Option<String> {
+    let fault = match std::fs::File::open(file).and_then(|open| open.metadata()) {
+        Ok(metadata) if metadata.is_file() => return None,
+        Ok(_) => return Some(format!("{} is not a file", file.display())),
+        Err(fault) => fault,
+    };
+    Some(format!("{} cannot be read: {fault}", file.display()))
+}
