@@ -1,0 +1,183 @@
+//! `restante tenant`.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use restante_auth::{Tenant, TenantPatch};
+use restante_types::Octets;
+use serde::Serialize;
+
+use crate::cli::{ConfigArg, Limit, ListArgs, duration, limit_or_none};
+use crate::output::{self, Failure, line};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Add a tenant
+    #[command(
+        after_help = "Example:\n  restante tenant add acme\n  restante tenant add acme --storage archive"
+    )]
+    Add {
+        /// Its name: 1 to 63 of a-z, 0-9 and -
+        name: String,
+        /// The storage for its mail; the configuration's default_storage if left out
+        #[arg(long)]
+        storage: Option<String>,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// List tenants
+    #[command(after_help = "Example:\n  restante tenant list\n  restante tenant list --json --limit 50")]
+    List {
+        #[command(flatten)]
+        list: ListArgs,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Show a tenant
+    #[command(after_help = "Example:\n  restante tenant show acme")]
+    Show {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Change a tenant
+    #[command(after_help = "Example:\n  restante tenant set acme --quota 2G --retention 30d")]
+    Set(SetArgs),
+    /// Remove a tenant that has no domains
+    #[command(after_help = "Example:\n  restante tenant remove acme")]
+    Remove {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SetArgs {
+    /// Its name
+    name: String,
+    /// The storage for new mail; older mail stays where it is
+    #[arg(long)]
+    storage: Option<String>,
+    /// How long a deleted message is kept before its octets are removed: 90s, 15m, 24h or 30d
+    #[arg(long, value_parser = duration)]
+    retention: Option<Duration>,
+    /// Octets that each account may hold, as in 2G, or none
+    #[arg(long, value_parser = limit_or_none, value_name = "OCTETS")]
+    quota: Option<Limit>,
+    /// Messages that each account may hold, or none
+    #[arg(long, value_parser = limit_or_none, value_name = "MESSAGES")]
+    quota_messages: Option<Limit>,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Serialize)]
+struct View {
+    id: i64,
+    name: String,
+    storage: String,
+    retention_secs: u64,
+    quota_octets: Option<u64>,
+    quota_messages: Option<u64>,
+}
+
+impl From<Tenant> for View {
+    fn from(tenant: Tenant) -> Self {
+        Self {
+            id: tenant.id.get(),
+            name: tenant.name,
+            storage: tenant.storage,
+            retention_secs: tenant.retention.as_secs(),
+            quota_octets: tenant.quota_octets.map(Octets::get),
+            quota_messages: tenant.quota_messages,
+        }
+    }
+}
+
+pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
+    match command {
+        TenantCommand::Add {
+            name,
+            storage,
+            config,
+        } => {
+            let (settings, backends) = super::open(&config.config).await?;
+            let storage = storage.unwrap_or(settings.default_storage);
+            backends.blobs.id(&storage)?;
+            let tenant = backends.directory.add_tenant(&name, &storage).await?;
+            line(format!(
+                "Tenant {} added. Next: restante domain add DOMAIN --tenant {}",
+                tenant.name, tenant.name
+            ))?;
+        }
+        TenantCommand::List { list, config } => {
+            let (_, backends) = super::open(&config.config).await?;
+            let tenants = backends.directory.tenants(list.page()).await?;
+            let views: Vec<View> = tenants.into_iter().map(View::from).collect();
+            output::rows(
+                list.json,
+                &views,
+                &["NAME", "STORAGE", "RETENTION", "QUOTA"],
+                |view| {
+                    vec![
+                        view.name.clone(),
+                        view.storage.clone(),
+                        format!("{}s", view.retention_secs),
+                        limit(view.quota_octets),
+                    ]
+                },
+            )?;
+        }
+        TenantCommand::Show { name, json, config } => {
+            let (_, backends) = super::open(&config.config).await?;
+            let tenant = backends.directory.tenant(&name).await?;
+            let view =
+                View::from(tenant.ok_or_else(|| {
+                    anyhow!("there is no tenant {name}; `restante tenant list` shows them")
+                })?);
+            output::record(
+                json,
+                &view,
+                &[
+                    ("name", view.name.clone()),
+                    ("storage", view.storage.clone()),
+                    ("retention", format!("{}s", view.retention_secs)),
+                    ("quota octets", limit(view.quota_octets)),
+                    ("quota messages", limit(view.quota_messages)),
+                ],
+            )?;
+        }
+        TenantCommand::Set(args) => {
+            let (_, backends) = super::open(&args.config.config).await?;
+            if let Some(storage) = &args.storage {
+                backends.blobs.id(storage)?;
+            }
+            let patch = TenantPatch {
+                storage: args.storage,
+                retention: args.retention,
+                quota_octets: args.quota.map(|limit| limit.0.map(Octets)),
+                quota_messages: args.quota_messages.map(|limit| limit.0),
+            };
+            let tenant = backends.directory.set_tenant(&args.name, patch).await?;
+            line(format!("Tenant {} changed.", tenant.name))?;
+        }
+        TenantCommand::Remove { name, config } => {
+            let (_, backends) = super::open(&config.config).await?;
+            backends.directory.remove_tenant(&name).await?;
+            line(format!("Tenant {name} removed."))?;
+        }
+    }
+    Ok(())
+}
+
+/// A limit in words.
+fn limit(limit: Option<u64>) -> String {
+    limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())
+}

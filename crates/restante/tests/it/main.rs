@@ -1,0 +1,12 @@
+//! The binary as its users meet it: started as the README says, talked to by real clients, killed, misconfigured.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets trouble fails")]
+
+mod clients;
+mod command_line;
+mod configuration;
+mod durability;
+mod postfix;
+mod scale;
+mod serving;
+mod support;

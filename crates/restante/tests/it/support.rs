@@ -1,0 +1,77 @@
+//! A running `restante`, and what it takes to talk to it.
+
+mod demo;
+mod lmtp;
+mod pop3;
+mod server;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use restante_types::{Clock, SystemClock};
+
+pub(crate) use self::demo::Demo;
+pub(crate) use self::lmtp::Lmtp;
+pub(crate) use self::pop3::Pop3;
+pub(crate) use self::server::{POP3S, Server};
+
+/// How long anything on this machine may take.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The time, for measuring and for giving up.
+pub(crate) fn now() -> Instant {
+    SystemClock.now()
+}
+
+/// The program under test.
+pub(crate) fn restante() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_restante"));
+    command.env_remove("RESTANTE_CONFIG").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end with `input` on standard input.
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeding = std::thread::spawn(move || {
+        // A command that does not want its input closes it.
+        drop(stdin.write_all(&input));
+    });
+    let output = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    output
+}
+
+/// Runs a command that must succeed and returns its standard output.
+pub(crate) fn succeed(command: &mut Command, input: &[u8]) -> String {
+    let output = run(command, input);
+    assert!(
+        output.status.success(),
+        "{command:?} failed\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A real client. Missing, it fails the test where everything is required, and is said loudly elsewhere.
+pub(crate) fn program(name: &str, package: &str) -> Option<PathBuf> {
+    restante_testkit::require::program(name, package)
+}
+
+/// Sends a signal by name, such as `TERM`.
+pub(crate) fn signal(pid: u32, name: &str) {
+    succeed(
+        Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()),
+        b"",
+    );
+}
