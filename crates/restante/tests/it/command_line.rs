@@ -322,6 +322,44 @@ fn a_second_demo_finds_its_data_and_a_fresh_one_starts_anew() {
 }
 
 #[test]
+fn a_running_demo_is_neither_thrown_away_nor_changed() {
+    let demo = Demo::start();
+    let configuration = fs::read(demo.configuration()).unwrap();
+    for options in [&[][..], &["--fresh"]] {
+        let mut second = restante();
+        second.args([
+            "demo",
+            "--pop3-port",
+            "0",
+            "--pop3s-port",
+            "0",
+            "--lmtp-port",
+            "0",
+            "--data",
+        ]);
+        let output = run(second.arg(demo.data()).args(options), b"");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("a demo is running"));
+    }
+    assert_eq!(fs::read(demo.configuration()).unwrap(), configuration);
+    assert_eq!(demo.log_in("alice").stat().0, 12);
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_failure() {
+    let demo = Demo::start();
+    let Some(bash) = program("bash", "bash") else {
+        return;
+    };
+    let script = format!(
+        "set -o pipefail; {} account list --config {} | head -n 0",
+        env!("CARGO_BIN_EXE_restante"),
+        demo.configuration().display()
+    );
+    assert_eq!(succeed(Command::new(bash).args(["-c", &script]), b""), "");
+}
+
+#[test]
 fn the_demo_leaves_a_foreign_folder_alone() {
     let folder = tempfile::tempdir().unwrap();
     let letter = folder.path().join("letter.txt");

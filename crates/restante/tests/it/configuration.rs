@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::support::{Demo, restante, run, succeed};
+use crate::support::{Demo, restante, run, succeed, with_database};
 
 /// Starts the server with this configuration, which must be refused; answers what it said.
 fn refused(folder: &Path, text: &str) -> String {
@@ -141,6 +141,23 @@ fn a_file_that_is_no_database_is_named() {
     );
     let said = refused(folder.path(), &text);
     assert!(said.contains("new.db"), "{said}");
+}
+
+#[test]
+fn a_database_newer_than_the_server_is_named() {
+    let demo = Demo::stopped();
+    let made = with_database(
+        demo.data(),
+        "db.execute(\"insert into _sqlx_migrations values (9999, 'of a later release', '2030-01-01', 1, x'00', 0)\")",
+    );
+    if !made {
+        return;
+    }
+    let said = refused(demo.folder(), &over(&demo, TRUSTED));
+    assert!(
+        said.contains("9999") && said.contains("install a newer release"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -3,28 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 use restante_auth::password::{self, HashParams, Password};
 use restante_testkit::memory::resident_octets;
 use restante_types::Secret;
 
-use crate::support::{Demo, PATIENCE, Pop3, Server, now, program, restante, succeed};
+use crate::support::{Demo, PATIENCE, Pop3, Server, now, restante, succeed, with_database};
 
 const MIB: u64 = 1 << 20;
-
-/// Runs a script over the database of a demo that is not running.
-fn with_database(data: &Path, script: &str) -> bool {
-    let Some(python) = program("python3", "python3") else {
-        return false;
-    };
-    let script = format!(
-        "import os, sqlite3\ndb = sqlite3.connect({:?})\n{script}\ndb.commit()\n",
-        data.join("restante.db").display().to_string()
-    );
-    succeed(Command::new(python).args(["-c", &script]), b"");
-    true
-}
 
 #[test]
 fn a_hundred_thousand_messages_are_listed_and_deleted_without_a_blob() {

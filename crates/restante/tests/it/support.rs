@@ -6,7 +6,7 @@ mod pop3;
 mod server;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -74,4 +74,17 @@ pub(crate) fn signal(pid: u32, name: &str) {
         Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()),
         b"",
     );
+}
+
+/// Runs a script over the database of a demo that is not running.
+pub(crate) fn with_database(data: &Path, script: &str) -> bool {
+    let Some(python) = program("python3", "python3") else {
+        return false;
+    };
+    let script = format!(
+        "import os, sqlite3\ndb = sqlite3.connect({:?})\n{script}\ndb.commit()\n",
+        data.join("restante.db").display().to_string()
+    );
+    succeed(Command::new(python).args(["-c", &script]), b"");
+    true
 }
