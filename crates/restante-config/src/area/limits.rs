@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections open at the same time, over all listeners. One more is greeted with `-ERR [SYS/TEMP]`.
+    /// Connections open at the same time, over all POP3 listeners; one more is greeted with `-ERR [SYS/TEMP]`. Deliveries
+    /// have as many places of their own.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: u32,
     /// Connections open at the same time from one client address (one /64 network for IPv6).

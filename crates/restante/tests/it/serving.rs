@@ -1,10 +1,12 @@
 //! `restante serve` from its start to its end: signals, certificates, the collector, and no secret in the log.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Demo, PATIENCE, POP3S, Pop3, Server, now, restante, succeed};
+use crate::support::{Demo, Lmtp, PATIENCE, POP3S, Pop3, Server, now, restante, succeed};
 
 #[test]
 fn sigterm_lets_a_session_quit_and_tells_the_others() {
@@ -16,6 +18,34 @@ fn sigterm_lets_a_session_quit_and_tells_the_others() {
     assert_eq!(busy.ok("QUIT"), "+OK 1 message deleted");
     assert_eq!(idle.line(), "-ERR [SYS/TEMP] Server shutting down");
     assert!(demo.wait(), "ended well");
+}
+
+#[test]
+fn strangers_who_fill_the_pop3_side_do_not_keep_mail_out() {
+    let demo = Demo::stopped();
+    let clear = "[[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"pop3\"\n";
+    let lmtp = "[[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"lmtp\"\n";
+    let limits = "[limits]\nconnections = 10\nunauthenticated_share_percent = 10\n";
+    let server = Server::start(&demo, &format!("{clear}{lmtp}"), limits);
+    let greeting = || {
+        let stream = TcpStream::connect(("127.0.0.1", server.ports[0])).unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        (stream, line)
+    };
+    let (_stranger, first) = greeting();
+    assert!(first.starts_with("+OK"), "{first}");
+    assert_eq!(
+        greeting().1,
+        "-ERR [SYS/TEMP] Too many connections\r\n",
+        "the share of strangers is full"
+    );
+    let mut lmtp = Lmtp::connect(server.ports[1]).unwrap();
+    let reply = lmtp
+        .send("bob@demo.test", "Subject: through\r\n\r\nhello\r\n")
+        .unwrap();
+    assert!(reply.starts_with("250 "), "{reply}");
 }
 
 #[test]
