@@ -60,7 +60,7 @@ impl LoginName {
         ]) {
             return Err(NameError::LocalPart);
         }
-        let form = UsernameCaseMapped::enforce(local_part).map_err(|_| NameError::LocalPart)?;
+        let form = stable(local_part).ok_or(NameError::LocalPart)?;
         // Lower case may be longer than upper case.
         if form.len() > 64 {
             return Err(NameError::Form);
@@ -69,7 +69,7 @@ impl LoginName {
         if form.split('.').any(str::is_empty) {
             return Err(NameError::LocalPart);
         }
-        Ok(form.into_owned())
+        Ok(form)
     }
 
     /// Normalises a domain alone. One dot at the end is accepted and dropped.
@@ -82,6 +82,9 @@ impl LoginName {
             return Err(NameError::Form);
         }
         let form = idna::domain_to_ascii_strict(domain).map_err(|_| NameError::Domain)?;
+        if idna::domain_to_ascii_strict(&form).ok().as_ref() != Some(&form) {
+            return Err(NameError::Domain);
+        }
         // An IPv4 address is made of labels too, but no top-level domain is a number.
         let is_address = form
             .rsplit('.')
@@ -109,4 +112,19 @@ impl std::fmt::Display for LoginName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}@{}", self.local_part, self.domain)
     }
+}
+
+/// Applies the rules until nothing changes any more, at most three times over; `None` if a name is refused on the way
+/// or never comes to rest (RFC 8264 section 7). What is stored must be its own form: some letters are permitted while
+/// their lower case is not.
+fn stable(local_part: &str) -> Option<String> {
+    let mut form = UsernameCaseMapped::enforce(local_part).ok()?.into_owned();
+    for _ in 0..3 {
+        let again = UsernameCaseMapped::enforce(form.as_str()).ok()?.into_owned();
+        if again == form {
+            return Some(form);
+        }
+        form = again;
+    }
+    None
 }

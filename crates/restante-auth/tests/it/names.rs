@@ -157,6 +157,12 @@ fn lengths_are_bounded_before_and_after_normalisation() {
     assert!(grown.is_err(), "{grown:?}");
 }
 
+#[test]
+fn a_letter_whose_lower_case_is_not_permitted_is_refused() {
+    // CHEROKEE LETTER A: in the tables of PRECIS, its lower case is not.
+    assert_eq!(form("\u{13a0}@example.com"), Err(NameError::LocalPart));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
 
