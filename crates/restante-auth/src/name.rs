@@ -54,13 +54,14 @@ impl LoginName {
         if local_part.len() > 64 {
             return Err(NameError::Form);
         }
-        // Characters with a meaning in addresses, paths or templates elsewhere: never part of a user name here.
-        if local_part.contains([
+        let form = stable(local_part).ok_or(NameError::LocalPart)?;
+        // Characters with a meaning in addresses, paths or templates elsewhere: never part of a user name here. Looked
+        // for in the form, because wide ones become them.
+        if form.contains([
             '@', '"', '\\', '/', '%', '!', '(', ')', '<', '>', ',', ';', ':', '[', ']', '{', '}',
         ]) {
             return Err(NameError::LocalPart);
         }
-        let form = stable(local_part).ok_or(NameError::LocalPart)?;
         // Lower case may be longer than upper case.
         if form.len() > 64 {
             return Err(NameError::Form);

@@ -10,19 +10,21 @@ mod limits;
 mod listener;
 mod lmtp;
 mod log;
+mod redis;
 mod storage;
 mod tls;
 
-pub use auth::Auth;
+pub use auth::{Auth, Mechanism};
 pub use collector::Collector;
-pub use database::{Database, DatabaseUrl};
+pub use database::{Database, DatabaseUrl, DirectoryKind, Pooler};
 pub use drain::Drain;
 pub use limits::Limits;
 pub use listener::{Listener, Protocol};
 pub use lmtp::Lmtp;
 pub use log::{Level, Log, LogFormat};
+pub use redis::Redis;
 pub use storage::Storage;
-pub use tls::{Certificate, Tls, UnknownName};
+pub use tls::{Certificate, OldestVersion, Tls, UnknownName};
 
 pub(crate) use database::FORMAT as DATABASE_FORMAT;
 pub(crate) use listener::NETWORK_FORMAT;

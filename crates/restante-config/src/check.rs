@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Config, ConfigError, ListenAddress, Listener, Protocol};
+use crate::{
+    Config, ConfigError, DatabaseUrl, DirectoryKind, ListenAddress, Listener, Mechanism, Pooler, Protocol,
+};
 
 impl Config {
     pub(crate) fn contradictions(&self) -> Vec<ConfigError> {
@@ -25,7 +27,30 @@ impl Config {
         }
         self.check_duplicate_addresses(&mut faults);
         self.check_storage(&mut faults);
+        self.check_database(&mut faults);
+        if self.auth.mechanisms.contains(&Mechanism::External) && self.tls.client_authority_file.is_none() {
+            let reason =
+                "EXTERNAL needs to know who signs clients' certificates; set tls.client_authority_file";
+            faults.push(ConfigError::new("auth.mechanisms", reason));
+        }
         faults
+    }
+
+    fn check_database(&self, faults: &mut Vec<ConfigError>) {
+        let database = &self.database;
+        if !matches!(database.target(), Ok(DatabaseUrl::Sqlite(_))) {
+            return;
+        }
+        let misplaced = [
+            ("password_file", database.password_file.is_some()),
+            ("pooler", database.pooler != Pooler::None),
+            ("direct_url", database.direct_url.is_some()),
+            ("directory", database.directory != DirectoryKind::Own),
+        ];
+        for (key, _) in misplaced.iter().filter(|(_, is_set)| *is_set) {
+            let reason = "has a meaning for postgres:// only; remove it, or change database.url";
+            faults.push(ConfigError::new(format!("database.{key}"), reason));
+        }
     }
 
     fn check_pop3(&self, path: &str, listener: &Listener, faults: &mut Vec<ConfigError>) {
@@ -117,6 +142,18 @@ impl Config {
                 if let Some(reason) = unreadable(file) {
                     faults.push(ConfigError::new(format!("tls.certificate[{nth}].{key}"), reason));
                 }
+            }
+        }
+        let single = [
+            ("database.password_file", &self.database.password_file),
+            ("redis.password_file", &self.redis.password_file),
+            ("auth.keys_file", &self.auth.keys_file),
+            ("auth.token_authority_file", &self.auth.token_authority_file),
+            ("tls.client_authority_file", &self.tls.client_authority_file),
+        ];
+        for (key, file) in single {
+            if let Some(reason) = file.as_deref().and_then(unreadable) {
+                faults.push(ConfigError::new(key, reason));
             }
         }
         faults

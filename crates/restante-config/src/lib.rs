@@ -10,15 +10,17 @@ mod document;
 mod error;
 mod reference;
 mod schema;
+mod service_url;
 
 pub use address::ListenAddress;
 pub use area::{
-    Auth, Certificate, Collector, Database, DatabaseUrl, Drain, Level, Limits, Listener, Lmtp, Log,
-    LogFormat, Protocol, Storage, Tls, UnknownName,
+    Auth, Certificate, Collector, Database, DatabaseUrl, DirectoryKind, Drain, Level, Limits, Listener, Lmtp,
+    Log, LogFormat, Mechanism, OldestVersion, Pooler, Protocol, Redis, Storage, Tls, UnknownName,
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use ipnet::IpNet;
 pub use reference::{example_toml, reference_markdown};
+pub use service_url::ServiceUrl;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,8 @@ pub struct Config {
     pub lmtp: Lmtp,
     /// How passwords are hashed, and how many at a time.
     pub auth: Auth,
+    /// Limits that all frontends share.
+    pub redis: Redis,
     /// How the server leaves after SIGTERM.
     pub drain: Drain,
     /// Removal of octets that no message refers to any more.
@@ -75,6 +79,7 @@ impl Default for Config {
             limits: Limits::default(),
             lmtp: Lmtp::default(),
             auth: Auth::default(),
+            redis: Redis::default(),
             drain: Drain::default(),
             collector: Collector::default(),
             log: Log::default(),

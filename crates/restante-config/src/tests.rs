@@ -1,4 +1,4 @@
-use crate::{Config, ConfigErrors, Protocol, example_toml, reference_markdown};
+use crate::{Config, ConfigErrors, DatabaseUrl, Protocol, example_toml, reference_markdown};
 
 const GOOD: &str = "[[listener]]\naddress = \"127.0.0.1:1110\"\nprotocol = \"pop3\"\nstls = false\nallow_plaintext_login = true\n";
 
@@ -134,10 +134,35 @@ fn proxy_that_is_no_network_is_told_the_network() {
 }
 
 #[test]
-fn postgres_is_recognised_and_refused() {
+fn postgres_is_named_with_its_database() {
+    let config = parse(&format!(
+        "{GOOD}[database]\nurl = \"postgres://u:secret@db/restante\"\n"
+    ))
+    .unwrap();
+    assert!(matches!(config.database.target(), Ok(DatabaseUrl::Postgres(_))));
+    assert!(
+        !format!("{config:?}").contains("secret"),
+        "a password is never shown"
+    );
     assert_eq!(
-        faults_of("[database]\nurl = \"postgres://u:secret@db/restante\"\n"),
-        "r.toml:7: database.url: Postgres is not supported by this release; write \"sqlite://\" and a path"
+        faults_of("[database]\nurl = \"postgres://\"\n"),
+        "r.toml:7: database.url: no database is named; write \"postgres://restante@db.example.org/restante\""
+    );
+}
+
+#[test]
+fn what_only_postgres_has_is_refused_beside_sqlite() {
+    assert_eq!(
+        faults_of("[database]\npooler = \"transaction\"\n"),
+        "r.toml:7: database.pooler: has a meaning for postgres:// only; remove it, or change database.url"
+    );
+}
+
+#[test]
+fn external_needs_an_authority() {
+    assert_eq!(
+        faults_of("[auth]\nmechanisms = [\"EXTERNAL\", \"PLAIN\"]\n"),
+        "r.toml:7: auth.mechanisms: EXTERNAL needs to know who signs clients' certificates; set tls.client_authority_file"
     );
 }
 
@@ -229,7 +254,7 @@ fn environment_wins_over_the_file() {
         ("RESTANTE_REQUIRE", "all"),
     ])
     .unwrap();
-    assert_eq!(config.database.url, "sqlite://other.db");
+    assert_eq!(config.database.url.expose(), "sqlite://other.db");
     assert_eq!(config.limits.connections, 7);
     assert_eq!(config.listener[0].address.to_string(), "127.0.0.1:4");
     assert_eq!(config.listener[0].tenant.as_deref(), Some("42"));

@@ -75,6 +75,7 @@ macro_rules! mail_index_cases {
         the_same_unique_id_fits_another_maildrop,
         nothing_is_condemned_in_a_fresh_index,
         a_live_message_is_never_condemned,
+        messages_that_are_too_old_expire_for_their_tenant_alone,
         a_deleted_message_is_condemned_after_its_retention,
         retention_is_the_tenants_own,
         a_reservation_is_condemned_after_the_grace_time,

@@ -16,4 +16,5 @@ lock_manager_suite!(MemoryLocks::open);
 directory_suite!(MemoryNames::open, except {
     keys_never_come_back_over_a_restart => "memory is forgotten when the process ends",
     a_restart_keeps_the_directory => "memory is forgotten when the process ends",
+    a_restart_keeps_what_logins_need => "memory is forgotten when the process ends",
 });

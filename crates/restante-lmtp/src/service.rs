@@ -134,6 +134,7 @@ impl LmtpService {
             return Err(Reply::NoSuchUser);
         }
         may_receive(account.state)?;
+        may_receive(account.tenant_state)?;
         let storage = self
             .deliverer
             .stores()
@@ -153,9 +154,9 @@ impl LmtpService {
 
     async fn account(&self, address: &LoginName) -> Result<Account, Reply> {
         match self.directory.recipient(address).await {
-            Ok(Some(account)) if account.name == *address => Ok(account),
-            Ok(Some(account)) => {
-                error!(account = %account.id, "the directory answered for another address than was asked");
+            Ok(Some(found)) if found.asked == *address => Ok(found.account),
+            Ok(Some(found)) => {
+                error!(account = %found.account.id, "the directory answered for another address than was asked");
                 Err(Reply::Trouble)
             }
             Ok(None) => Err(Reply::NoSuchUser),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use restante_auth::{Account, AccountState, Credentials, Directory, DirectoryError, LoginName};
+use restante_auth::{Account, AccountState, DirectoryError, LoginName, Recipient};
 use restante_lmtp::{LmtpConnection, LmtpService, LmtpSettings};
 use restante_lock::LockTable;
 use restante_message::BodyCheck;
@@ -65,20 +65,25 @@ impl fmt::Display for Everybody {
     }
 }
 
-#[async_trait]
-impl Directory for Everybody {
-    async fn credentials(&self, _: &LoginName) -> Result<Option<Credentials>, DirectoryError> {
-        Ok(None)
-    }
+restante_testkit::knows_recipients!(Everybody, Everybody::account);
 
-    async fn recipient(&self, address: &LoginName) -> Result<Option<Account>, DirectoryError> {
-        Ok(Some(Account {
-            id: self.0,
-            name: address.clone(),
-            state: AccountState::Active,
-            quota_octets: None,
-            quota_messages: None,
-            storage: "sink".into(),
+impl Everybody {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the shape that every directory answers in"
+    )]
+    fn account(&self, address: &LoginName) -> Result<Option<Recipient>, DirectoryError> {
+        Ok(Some(Recipient {
+            asked: address.clone(),
+            account: Account {
+                id: self.0,
+                name: address.clone(),
+                state: AccountState::Active,
+                tenant_state: AccountState::Active,
+                quota_octets: None,
+                quota_messages: None,
+                storage: "sink".into(),
+            },
         }))
     }
 }

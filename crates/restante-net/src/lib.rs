@@ -26,6 +26,6 @@ pub use serve::{AcceptEvent, AcceptRules, Accepted, serve};
 pub use stream::{MaybeTls, Stream};
 pub use tls::{
     CertificateError, CertificateFiles, CertificateNotice, CertificateReport, CertificateStatus,
-    CertificateStore, ClientAuthority, HandshakeError, HandshakeFault, HandshakeInfo, TlsFloor, TlsSettings,
-    TlsSetupError, TlsStack, TlsStream, TlsVersion, UnknownName,
+    CertificateStore, ClientAuthority, HandshakeError, HandshakeFault, HandshakeInfo, HeldPair, PairFacts,
+    TlsFloor, TlsSettings, TlsSetupError, TlsStack, TlsStream, TlsVersion, UnknownName, pairs_in,
 };

@@ -47,6 +47,30 @@ impl<S> MaybeTls<S> {
             Self::Tls(stream) => Some(stream.info()),
         }
     }
+
+    /// The `tls-exporter` channel binding; `None` without TLS 1.3.
+    pub fn channel_binding(&self) -> Option<[u8; 32]> {
+        self.tls()?.channel_binding()
+    }
+
+    /// Whether the client showed a certificate, which was verified, in this handshake.
+    pub fn has_client_certificate(&self) -> bool {
+        self.tls().is_some_and(|tls| tls.client_certificate().is_some())
+    }
+
+    /// The mail addresses (rfc822Name) in the client's certificate.
+    pub fn client_mail_addresses(&self) -> Vec<String> {
+        self.tls()
+            .map(TlsStream::client_mail_addresses)
+            .unwrap_or_default()
+    }
+
+    fn tls(&self) -> Option<&TlsStream<S>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => Some(stream),
+        }
+    }
 }
 
 /// Forwards both halves of a stream to whichever variant is there.

@@ -2,7 +2,7 @@
 
 use restante_types::Secret;
 
-use crate::{Claim, Mechanism, SaslError, SaslStep};
+use crate::{Claim, LoginMechanism, Mechanism, SaslError, SaslStep};
 
 #[derive(Debug, Default)]
 pub(crate) struct Login {
@@ -30,7 +30,7 @@ impl Mechanism for Login {
             Some(name) => SaslStep::Verify(Claim::Password {
                 name,
                 password: Secret::new(response.to_vec()),
-                mechanism: "LOGIN",
+                mechanism: LoginMechanism::Login,
             }),
         }
     }
@@ -60,7 +60,7 @@ mod tests {
             };
             assert_eq!(
                 (name.as_slice(), password.expose().as_slice(), mechanism),
-                (&b"tim"[..], &b"a b"[..], "LOGIN")
+                (&b"tim"[..], &b"a b"[..], LoginMechanism::Login)
             );
         }
     }

@@ -2,19 +2,12 @@
 
 use restante_types::Secret;
 
-use crate::{Claim, Mechanism, SaslError, SaslStep};
+use crate::{Claim, LoginMechanism, Mechanism, SaslError, SaslStep};
 
 #[derive(Debug)]
 pub(crate) struct Plain;
 
 impl Mechanism for Plain {
-    fn begin(&mut self, initial: Option<&[u8]>) -> SaslStep {
-        match initial {
-            Some(response) => self.respond(response),
-            None => SaslStep::Challenge(Vec::new()),
-        }
-    }
-
     fn respond(&mut self, response: &[u8]) -> SaslStep {
         let mut parts = response.split(|octet| *octet == 0);
         let (Some(authzid), Some(authcid), Some(password), None) =
@@ -31,7 +24,7 @@ impl Mechanism for Plain {
         SaslStep::Verify(Claim::Password {
             name: authcid.to_vec(),
             password: Secret::new(password.to_vec()),
-            mechanism: "PLAIN",
+            mechanism: LoginMechanism::Plain,
         })
     }
 }
@@ -44,7 +37,7 @@ mod tests {
         match Plain.respond(response) {
             SaslStep::Verify(Claim::Password { name, password, .. }) => Ok((name, password.expose().clone())),
             SaslStep::Fail(error) => Err(error),
-            SaslStep::Challenge(_) => panic!("PLAIN has one response"),
+            _ => panic!("PLAIN has one response"),
         }
     }
 
@@ -59,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn other_shapes_are_malformed() {
+    fn a04_other_shapes_are_malformed() {
         let shapes: [&[u8]; 7] = [
             b"",
             b"tim",

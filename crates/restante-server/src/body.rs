@@ -33,7 +33,7 @@ impl SendError {
 }
 
 /// Sends a body, stuffed, behind what is in `out`. Its end stays in `out`, so that the terminator goes out in one
-/// segment with it.
+/// segment with it. `octets` counts those of the body, also when it breaks off.
 ///
 /// Stuffed also where delivery found no line to stuff: only the end of the body shows whether these are the octets
 /// that were delivered, and a client must not find a terminator in those that were not.
@@ -41,11 +41,13 @@ pub(crate) async fn send(
     mut body: Body,
     stream: &mut (impl AsyncWrite + Unpin),
     out: &mut Vec<u8>,
+    octets: &mut u64,
 ) -> Result<Verified, SendError> {
     let mut stuffer = DotStuffer::new();
     while let Some(piece) = body.next().await.map_err(SendError::Store)? {
         let before = out.len();
         stuffer.stuff(&piece, out);
+        *octets += piece.len() as u64;
         if !body.has_dot_lines() && out.len() - before != piece.len() {
             let why = "a line starts with a dot, and none did at delivery";
             return Err(SendError::Store(

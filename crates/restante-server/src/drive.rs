@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use restante_auth::{Authenticated, LoginContext, ScramTicket, Standing};
 use restante_lock::MaildropLock;
 use restante_net::{DrainSignal, MaybeTls, Permit};
 use restante_session::{
     Answer, CloseReason, Cut, DeleteSet, Opened, Refusal, Request, Session, SessionSummary, Step,
 };
-use restante_store::{BlobKey, Body, BodyRef, StoreErrorKind};
+use restante_store::{BlobKey, Body, Listing, StoreErrorKind};
 use restante_types::{AccountId, MessageNumber, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,9 +22,11 @@ use zeroize::Zeroizing;
 use crate::Ports;
 use crate::body::{self, SendError};
 use crate::fault;
+use crate::hold::{self, Hold, Place, Reading};
 use crate::ports::Proofs;
 use crate::service::{Finished, Pop3Settings, Wire};
 use crate::update;
+use crate::window;
 
 /// Octets read at once. They live on the stack of one poll, and are wiped there, since a password may be among them:
 /// an idle session holds no input buffer.
@@ -69,14 +72,22 @@ pub(crate) struct Driver<'a> {
     broken: bool,
     /// When an open maildrop has to end because the server drains.
     drain_by: Option<Instant>,
+    /// On what conditions somebody logs in here.
+    login: LoginContext,
+    /// What was looked up for the SCRAM exchange that is going on.
+    ticket: Option<ScramTicket>,
     account: Option<AccountId>,
-    lock: Option<MaildropLock>,
-    bodies: Vec<BodyRef>,
+    hold: Option<Hold>,
     body: Option<(BlobKey, Body)>,
 }
 
 impl<'a> Driver<'a> {
-    pub(crate) fn new(connection: Connection<'a>, session: Session<Proofs>, stream: MaybeTls<Wire>) -> Self {
+    pub(crate) fn new(
+        connection: Connection<'a>,
+        session: Session<Proofs>,
+        stream: MaybeTls<Wire>,
+        login: LoginContext,
+    ) -> Self {
         Self {
             connection,
             session,
@@ -85,9 +96,10 @@ impl<'a> Driver<'a> {
             out: Vec::new(),
             broken: false,
             drain_by: None,
+            login,
+            ticket: None,
             account: None,
-            lock: None,
-            bodies: Vec::new(),
+            hold: None,
             body: None,
         }
     }
@@ -95,6 +107,7 @@ impl<'a> Driver<'a> {
     /// Drives the session to its end.
     pub(crate) async fn run(mut self) -> End<'a> {
         loop {
+            self.hear();
             match self.session.next(&mut self.out) {
                 Step::NeedInput => {
                     self.flush().await;
@@ -108,6 +121,18 @@ impl<'a> Driver<'a> {
                 Step::Ask(request) => Box::pin(self.fulfil(request)).await,
                 Step::Close(reason) => return End::Closed(Box::pin(self.close(reason)).await),
             }
+        }
+    }
+
+    /// Acts on what became of the account meanwhile. Asked before every command.
+    fn hear(&mut self) {
+        match self.hold.as_mut().and_then(|hold| hold.seat.news()) {
+            Some(Standing::Ended) => self
+                .session
+                .interrupt(CloseReason::AccountDisabled, Refusal::AccountDisabled),
+            Some(Standing::ReadOnly) => self.session.restrict(),
+            // A session that was restricted stays so.
+            Some(Standing::Good) | None => {}
         }
     }
 
@@ -161,15 +186,19 @@ impl<'a> Driver<'a> {
         let deadline = self.session.deadline().map(Instant::from_std);
         let drain_by = self.drain_by;
         let drain = self.connection.drain.clone();
+        // Taken out for the wait, since reading needs the rest of the driver.
+        let mut hold = self.hold.take();
         tokio::select! {
             biased;
             () = self.read() => {}
+            () = news(hold.as_mut()) => {}
             () = until(drain_by) => {
                 self.session.interrupt(CloseReason::ShuttingDown, Refusal::ShuttingDown);
             }
             () = until(deadline) => self.session.expire(Instant::now().into_std()),
             () = drain.draining(), if !draining => {}
         }
+        self.hold = hold;
     }
 
     /// Gives the session what it had no room for before. `true` if it took some.
@@ -243,10 +272,21 @@ impl<'a> Driver<'a> {
         let answer = match request {
             // Taken care of in `run`, which it ends.
             Request::StartTls => return,
+            Request::Salt(name) => {
+                self.flush().await;
+                let salted = self.connection.ports.authenticator.salt(&name, &self.login).await;
+                Answer::Salt(match salted {
+                    Ok((salting, ticket)) => {
+                        self.ticket = Some(ticket);
+                        Ok(salting)
+                    }
+                    Err(verdict) => Err(fault::no_salt(&verdict)),
+                })
+            }
             Request::Verify(claim) => {
                 self.flush().await;
-                let tenant = self.connection.settings.tenant;
-                let verdict = self.connection.ports.authenticator.verify(claim, tenant).await;
+                let (authenticator, ticket) = (&self.connection.ports.authenticator, self.ticket.take());
+                let verdict = authenticator.verify(claim, ticket, &self.login).await;
                 Answer::Verdict(fault::verdict(verdict))
             }
             Request::Open(authenticated) => {
@@ -277,43 +317,52 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Locks the maildrop and takes its snapshot.
-    async fn open(&mut self, authenticated: &restante_auth::Authenticated) -> Result<Opened, Refusal> {
-        let account = authenticated.account();
+    /// Takes a place, locks the maildrop, notes the login and takes the snapshot. What was taken is given back if a
+    /// later step fails.
+    async fn open(&mut self, authenticated: &Authenticated) -> Result<Opened, Refusal> {
         let (ports, session) = (self.connection.ports, self.connection.session_id);
-        let maildrop = account.id.maildrop();
-        let lock = MaildropLock::open(Arc::clone(&ports.locks), maildrop, session)
-            .await
-            .map_err(|error| {
-                debug!(%session, %maildrop, %error, "maildrop not opened");
-                fault::open(&error)
-            })?;
-        let listing = ports.index.snapshot(lock.fence()).await.map_err(|error| {
-            error!(%session, %maildrop, %error, "maildrop cannot be listed");
-            Refusal::Unavailable
-        });
-        let listing = match listing {
-            Ok(listing) => listing,
+        let place = Place::take(ports, authenticated, session).await?;
+        let (lock, listing) = match lock(ports, session, authenticated).await {
+            Ok(opened) => opened,
             Err(refusal) => {
-                self.lock = Some(lock);
-                self.release().await;
+                if let Some(place) = place {
+                    place.give_back().await;
+                }
                 return Err(refusal);
             }
         };
-        self.lock = Some(lock);
+        let (account, policy) = (authenticated.account(), authenticated.policy());
+        self.hold = Some(Hold {
+            lock: Some(lock),
+            bodies: listing.bodies,
+            seat: ports.sessions.enter(
+                session,
+                hold::live_login(authenticated),
+                place.as_ref().map(|place| place.tenant),
+            ),
+            reading: Reading::begin(ports, account.id, policy),
+            place,
+        });
         self.account = Some(account.id);
-        self.bodies = listing.bodies;
-        ports.authenticator.logged_in(authenticated);
         self.connection.permit.authenticated();
         Ok(Opened {
             snapshot: Arc::new(listing.snapshot),
-            may_delete: account.state.may_delete(),
-            expire: None,
+            may_delete: authenticated.may_delete(),
+            expire: Some(hold::expire(policy.expire_days)),
+            login_delay: Some(policy.login_delay()),
         })
     }
 
     async fn open_body(&mut self, message: MessageNumber, cut: Cut) -> Result<(), Refusal> {
-        let Some(reference) = self.bodies.get(message.index()) else {
+        let Some(hold) = &mut self.hold else {
+            return Err(Refusal::NoSuchMessage);
+        };
+        if let Some(reading) = &mut hold.reading
+            && !reading.may_read().await
+        {
+            return Err(Refusal::ReadLimit);
+        }
+        let Some(reference) = hold.bodies.get(message.index()) else {
             return Err(Refusal::NoSuchMessage);
         };
         let blobs = &self.connection.ports.blobs;
@@ -336,7 +385,12 @@ impl<'a> Driver<'a> {
     /// Sends the open body. `None` if it broke off: then the connection ends without the terminator.
     async fn send_body(&mut self) -> Option<restante_store::Verified> {
         let (blob, body) = self.body.take()?;
-        match body::send(body, &mut self.stream, &mut self.out).await {
+        let mut octets = 0;
+        let sent = body::send(body, &mut self.stream, &mut self.out, &mut octets).await;
+        if let Some(reading) = self.hold.as_mut().and_then(|hold| hold.reading.as_mut()) {
+            reading.count(octets).await;
+        }
+        match sent {
             Ok(verified) => Some(verified),
             Err(error) => {
                 match &error {
@@ -358,21 +412,26 @@ impl<'a> Driver<'a> {
     }
 
     async fn commit(&mut self, deletes: DeleteSet) -> Result<restante_store::Committed, Refusal> {
-        let Some(lock) = self.lock.take() else {
+        let Some(lock) = self.hold.as_mut().and_then(|hold| hold.lock.take()) else {
             return Err(Refusal::NotDeleted);
         };
         let index = Arc::clone(&self.connection.ports.index);
         let (result, lock) = update::commit(index, lock, self.connection.session_id, deletes).await;
-        self.lock = lock;
+        if let Some(hold) = &mut self.hold {
+            hold.lock = lock;
+        }
         result
     }
 
     async fn release(&mut self) {
-        self.bodies = Vec::new();
-        if let Some(lock) = self.lock.take()
-            && let Err(error) = lock.release().await
-        {
-            warn!(session = %self.connection.session_id, %error, "maildrop not released; it is free when the lease ends");
+        let Some(hold) = self.hold.take() else {
+            return;
+        };
+        if let Some(lock) = hold.lock {
+            give_back(lock, self.connection.session_id).await;
+        }
+        if let Some(place) = hold.place {
+            place.give_back().await;
         }
     }
 
@@ -413,6 +472,67 @@ impl<'a> Driver<'a> {
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The maildrop, this session's alone, with what is in it.
+async fn lock(
+    ports: &Ports,
+    session: SessionId,
+    authenticated: &Authenticated,
+) -> Result<(MaildropLock, Listing), Refusal> {
+    let maildrop = authenticated.account().id.maildrop();
+    let lock = MaildropLock::open(Arc::clone(&ports.locks), maildrop, session)
+        .await
+        .map_err(|error| {
+            debug!(%session, %maildrop, %error, "maildrop not opened");
+            fault::open(&error)
+        })?;
+    match list(ports, session, authenticated, &lock).await {
+        Ok(listing) => Ok((lock, listing)),
+        Err(refusal) => {
+            give_back(lock, session).await;
+            Err(refusal)
+        }
+    }
+}
+
+/// Notes the login, whose delay holds over all frontends, and lists the maildrop.
+async fn list(
+    ports: &Ports,
+    session: SessionId,
+    authenticated: &Authenticated,
+    lock: &MaildropLock,
+) -> Result<Listing, Refusal> {
+    let maildrop = authenticated.account().id.maildrop();
+    match ports.authenticator.logged_in(authenticated).await {
+        Ok(true) => {}
+        Ok(false) => return Err(Refusal::LoginDelay),
+        Err(error) => {
+            error!(%session, %maildrop, %error, "login cannot be noted");
+            return Err(Refusal::Unavailable);
+        }
+    }
+    let listing = ports.index.snapshot(lock.fence()).await;
+    listing
+        .and_then(|listing| window::apply(listing, authenticated.policy(), ports.clock.wall()))
+        .map_err(|error| {
+            error!(%session, %maildrop, %error, "maildrop cannot be listed");
+            Refusal::Unavailable
+        })
+}
+
+async fn give_back(lock: MaildropLock, session: SessionId) {
+    if let Err(error) = lock.release().await {
+        warn!(%session, %error, "maildrop not released; it is free when the lease ends");
+    }
+}
+
+/// Waits until the session stands otherwise; for ever without an open maildrop.
+async fn news(hold: Option<&mut Hold>) {
+    match hold {
+        Some(hold) => hold.seat.changed().await,
         None => std::future::pending().await,
     }
 }

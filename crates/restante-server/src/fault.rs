@@ -14,9 +14,16 @@ pub(crate) fn verdict(
     match verdict {
         Verdict::Granted(authenticated) => Ok(authenticated),
         Verdict::Refused => Err(Refusal::Credentials),
-        Verdict::TooSoon => Err(Refusal::LoginDelay),
         Verdict::Busy => Err(Refusal::TooManyAttempts),
         Verdict::Unavailable => Err(Refusal::Unavailable),
+    }
+}
+
+/// Why a SCRAM exchange cannot go on. Nothing was evaluated.
+pub(crate) const fn no_salt(verdict: &Verdict) -> Refusal {
+    match verdict {
+        Verdict::Busy => Refusal::TooManyAttempts,
+        _ => Refusal::Unavailable,
     }
 }
 

@@ -6,13 +6,21 @@
 mod body;
 mod drive;
 mod entry;
+mod expiry;
 mod fault;
+mod hold;
+mod oversight;
 mod ports;
 mod record;
 mod service;
+mod sessions;
 mod suspects;
 mod update;
+mod window;
 
 pub use entry::Entry;
+pub use expiry::Expiry;
+pub use oversight::{OnRoster, Oversight};
 pub use ports::Ports;
 pub use service::{Pop3Service, Pop3Settings, refusal_line};
+pub use sessions::SessionRegistry;

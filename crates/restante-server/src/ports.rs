@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use restante_auth::Authenticator;
+use restante_auth::{Authenticator, TenantTable, UsageLimiter};
 use restante_lock::LockManager;
 use restante_session::Receipts;
 use restante_store::{BlobStores, MailIndex};
+use restante_types::{Clock, SystemClock};
 
+use crate::SessionRegistry;
 use crate::suspects::Suspects;
 
 /// The contracts behind which the technologies stand. Shared by all sessions.
@@ -20,23 +22,37 @@ pub struct Ports {
     pub index: Arc<dyn MailIndex>,
     /// Keep their octets.
     pub blobs: Arc<BlobStores>,
+    /// Counts what accounts and tenants use.
+    pub usage: Arc<dyn UsageLimiter>,
+    /// What is known of tenants before a login.
+    pub tenants: Arc<TenantTable>,
+    /// The sessions that have a maildrop open.
+    pub sessions: SessionRegistry,
+    /// Civil time, for the window of a listing.
+    pub clock: Arc<dyn Clock>,
     /// The bodies that were found damaged, whichever listener sent them.
     pub(crate) suspects: Arc<Suspects>,
 }
 
 impl Ports {
-    /// Puts the contracts together.
+    /// Puts the contracts together, over the system's clock and without sessions.
     pub fn new(
         authenticator: Arc<Authenticator>,
         locks: Arc<dyn LockManager>,
         index: Arc<dyn MailIndex>,
         blobs: Arc<BlobStores>,
+        usage: Arc<dyn UsageLimiter>,
+        tenants: Arc<TenantTable>,
     ) -> Self {
         Self {
             authenticator,
             locks,
             index,
             blobs,
+            usage,
+            tenants,
+            sessions: SessionRegistry::new(),
+            clock: Arc::new(SystemClock),
             suspects: Arc::default(),
         }
     }

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use restante_auth::{LoginContext, Scope, Transport};
 use restante_lock::fresh_session_id;
-use restante_net::{Accepted, CountedStream, MaybeTls, PacedStream, RateFloor, Stream, TlsStack};
-use restante_session::{Channel, CloseReason, Refusal, Session, SessionPolicy};
-use restante_types::TenantId;
+use restante_net::{Accepted, CountedStream, MaybeTls, PacedStream, RateFloor, Stream, TlsStack, TlsVersion};
+use restante_sasl::ChannelBinding;
+use restante_session::{Channel, CloseReason, LoginDelay, Refusal, Session, SessionPolicy, TlsFacts};
+use restante_types::{ClientAddr, SessionId, TenantId};
+use restante_wire::Expire;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
 use crate::drive::{Connection, Driver, End};
 use crate::record::SessionRecord;
-use crate::{Entry, Ports};
+use crate::{Entry, Ports, hold};
 
 /// What a listener lays down for its connections.
 #[derive(Clone, Debug)]
@@ -21,9 +24,10 @@ pub struct Pop3Settings {
     pub listener: Arc<str>,
     /// Whether and when TLS begins.
     pub entry: Entry,
-    /// Limits and announcements.
+    /// Limits, and the announcements where the tenant is not known before the login.
     pub policy: Arc<SessionPolicy>,
-    /// Whose users are known here; `None` for all tenants'.
+    /// Whose users are known here; `None`: those of the tenant whose server name the client asks for, else all
+    /// tenants'.
     pub tenant: Option<TenantId>,
     /// The slowest client that is served.
     pub rate_floor: RateFloor,
@@ -75,8 +79,12 @@ impl Pop3Service {
             drain: accepted.drain,
             begun,
         };
-        let machine = Session::new(Arc::clone(&self.settings.policy), channel, begun.into_std());
-        let finished = self.run(Driver::new(connection, machine, stream)).await;
+        let login = self.login(&stream, channel, accepted.client, session);
+        let policy = self.policy(&login.scope);
+        let machine = Session::new(policy, channel, facts(&stream), begun.into_std());
+        let finished = self
+            .run(Driver::new(connection, machine, stream, login), accepted.client)
+            .await;
         let record = SessionRecord {
             session,
             listener: &self.settings.listener,
@@ -100,8 +108,64 @@ impl Pop3Service {
         }
     }
 
+    /// On what conditions somebody logs in on a connection.
+    fn login(
+        &self,
+        stream: &MaybeTls<Wire>,
+        channel: Channel,
+        client: ClientAddr,
+        session: SessionId,
+    ) -> LoginContext {
+        let handshake = stream.handshake();
+        let server_name = handshake.and_then(|handshake| handshake.sni.as_deref());
+        LoginContext {
+            scope: self.ports.tenants.scope(self.settings.tenant, server_name),
+            client,
+            transport: match (handshake.map(|handshake| handshake.version), channel) {
+                (Some(TlsVersion::Tls13), _) => Transport::Tls13,
+                // A proxy that ends TLS does not say which version it was.
+                (Some(TlsVersion::Tls12), _) | (None, Channel::Tls) => Transport::Tls12,
+                (None, Channel::Clear | Channel::Trusted) => Transport::Trusted,
+            },
+            session,
+            certificate_names: stream.client_mail_addresses(),
+        }
+    }
+
+    /// What is announced before a login: by the tenant's rules where it is known.
+    fn policy(&self, scope: &Scope) -> Arc<SessionPolicy> {
+        let listener = &self.settings.policy;
+        let Some(tenant) = &scope.policy else {
+            let extremes = self.ports.tenants.extremes();
+            if extremes == restante_auth::Extremes::default() {
+                return Arc::clone(listener);
+            }
+            return Arc::new(SessionPolicy {
+                login_delay: LoginDelay {
+                    at_most: extremes.login_delay,
+                    per_user: extremes.login_delay_differs,
+                },
+                expire: Some(match extremes.expire_days {
+                    None => Expire::Never,
+                    Some(days) if extremes.expire_differs => Expire::PerUser { days },
+                    Some(days) => Expire::Days(days),
+                }),
+                ..(**listener).clone()
+            });
+        };
+        Arc::new(SessionPolicy {
+            mechanisms: tenant.announced(),
+            login_delay: LoginDelay {
+                at_most: tenant.login_delay(),
+                per_user: false,
+            },
+            expire: Some(hold::expire(tenant.expire_days)),
+            ..(**listener).clone()
+        })
+    }
+
     /// Drives the session; after STLS, a new one over the same connection.
-    async fn run(&self, driver: Driver<'_>) -> Finished {
+    async fn run(&self, driver: Driver<'_>, client: ClientAddr) -> Finished {
         let (connection, wire, closed) = match Box::pin(driver.run()).await {
             End::Closed(closed) => return closed,
             End::StartTls {
@@ -122,9 +186,11 @@ impl Pop3Service {
         let Some(stream) = Box::pin(shake_hands(tls, wire)).await else {
             return failed;
         };
-        let policy = Arc::clone(&self.settings.policy);
-        let machine = Session::after_stls(policy, connection.begun.into_std(), Instant::now().into_std());
-        match Box::pin(Driver::new(connection, machine, stream).run()).await {
+        let login = self.login(&stream, Channel::Tls, client, connection.session_id);
+        let policy = self.policy(&login.scope);
+        let (begun, now) = (connection.begun.into_std(), Instant::now().into_std());
+        let machine = Session::after_stls(policy, facts(&stream), begun, now);
+        match Box::pin(Driver::new(connection, machine, stream, login).run()).await {
             End::Closed(finished) => finished,
             End::StartTls { .. } => failed,
         }
@@ -137,6 +203,16 @@ pub(crate) struct Finished {
     pub(crate) summary: restante_session::SessionSummary,
     pub(crate) account: Option<restante_types::AccountId>,
     pub(crate) tls: &'static str,
+}
+
+/// What the handshake offers to a login.
+fn facts(stream: &MaybeTls<Wire>) -> TlsFacts {
+    TlsFacts {
+        binding: stream
+            .channel_binding()
+            .map_or_else(ChannelBinding::none, ChannelBinding::exporter),
+        certificate: stream.has_client_certificate(),
+    }
 }
 
 async fn shake_hands(tls: &TlsStack, wire: Wire) -> Option<MaybeTls<Wire>> {

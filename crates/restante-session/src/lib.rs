@@ -15,7 +15,7 @@ mod step;
 mod summary;
 mod transaction;
 
-pub use policy::{Channel, SessionPolicy};
+pub use policy::{Channel, LoginDelay, SessionPolicy, TlsFacts};
 pub use receipts::{Access, Receipts, Removed};
 pub use reply::Refusal;
 pub use session::Session;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use restante_sasl::{ChannelBinding, LoginMechanism};
 use restante_wire::{Expire, LineLimits};
 
 /// Whether a password may cross this connection.
@@ -13,6 +14,24 @@ pub enum Channel {
     Trusted,
     /// Inside TLS.
     Tls,
+}
+
+/// What the TLS handshake offers to a login. Nothing, on a connection without TLS.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFacts {
+    /// What a SCRAM-SHA-256-PLUS exchange is bound to.
+    pub binding: ChannelBinding,
+    /// Whether the client showed a certificate that was verified.
+    pub certificate: bool,
+}
+
+/// The least time between two logins of one account (RFC 2449 section 6.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoginDelay {
+    /// The time; zero announces nothing.
+    pub at_most: Duration,
+    /// Whether a user's own value may be smaller, which is announced after the login.
+    pub per_user: bool,
 }
 
 /// Limits and announcements of a session.
@@ -28,8 +47,9 @@ pub struct SessionPolicy {
     pub implementation: Option<String>,
     /// Whether STLS is offered on connections without TLS.
     pub stls: bool,
-    /// SASL mechanisms offered, by registered name, in the order of CAPA.
-    pub mechanisms: Vec<&'static str>,
+    /// Ways to log in that are offered, in the order of CAPA. SCRAM-SHA-256-PLUS and EXTERNAL only where the TLS
+    /// handshake offers what they need.
+    pub mechanisms: Vec<LoginMechanism>,
     /// Whether UTF8 and LANG (RFC 6856) are offered. If so, messages that need UTF-8 mode are refused to clients
     /// outside it with `[UTF8]`; if not, they are sent as they are stored.
     pub utf8: bool,
@@ -45,10 +65,9 @@ pub struct SessionPolicy {
     pub failed_logins: u32,
     /// Limits of lines.
     pub limits: LineLimits,
-    /// The least time between two logins of one account, which is announced; zero announces nothing. The
-    /// authenticator enforces it.
-    pub login_delay: Duration,
-    /// How long messages stay on the server: announced, and `None` announces nothing.
+    /// What is announced before the login; it is enforced elsewhere.
+    pub login_delay: LoginDelay,
+    /// How long messages stay on the server: announced before the login, and `None` announces nothing.
     pub expire: Option<Expire>,
     /// Octets of output after which a long listing pauses until they are sent.
     pub high_water: usize,
@@ -59,7 +78,7 @@ impl Default for SessionPolicy {
         Self {
             implementation: Some("Restante".into()),
             stls: true,
-            mechanisms: restante_sasl::MECHANISMS.iter().map(|row| row.name).collect(),
+            mechanisms: vec![LoginMechanism::Plain, LoginMechanism::Login, LoginMechanism::User],
             utf8: false,
             login_timeout: Duration::from_mins(1),
             idle_timeout: Duration::from_mins(10),
@@ -67,9 +86,30 @@ impl Default for SessionPolicy {
             bad_commands: 10,
             failed_logins: 3,
             limits: LineLimits::default(),
-            login_delay: Duration::ZERO,
+            login_delay: LoginDelay::default(),
             expire: Some(Expire::Never),
             high_water: 32 * 1024,
         }
+    }
+}
+
+impl SessionPolicy {
+    /// Whether a way to log in is offered on a connection with these facts.
+    pub(crate) fn offers(&self, mechanism: LoginMechanism, tls: &TlsFacts) -> bool {
+        self.mechanisms.contains(&mechanism)
+            && match mechanism {
+                LoginMechanism::ScramSha256Plus => tls.binding.is_available(),
+                LoginMechanism::External => tls.certificate,
+                _ => true,
+            }
+    }
+
+    /// The SASL mechanisms offered, by name, in the order of CAPA.
+    pub(crate) fn sasl_names(&self, tls: &TlsFacts) -> Vec<&'static str> {
+        self.mechanisms
+            .iter()
+            .filter(|mechanism| mechanism.is_sasl() && self.offers(**mechanism, tls))
+            .map(|mechanism| mechanism.name())
+            .collect()
     }
 }

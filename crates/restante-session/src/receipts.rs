@@ -17,6 +17,11 @@ pub trait Receipts: std::fmt::Debug {
 pub trait Access {
     /// Whose maildrop it is.
     fn account(&self) -> AccountId;
+
+    /// The server's own proof that it knows the credentials, where the mechanism has one (SCRAM, RFC 5802 section 3).
+    fn server_signature(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// What a durable UPDATE did.
@@ -28,5 +33,9 @@ pub trait Removed {
 impl<T: Access> Access for Box<T> {
     fn account(&self) -> AccountId {
         (**self).account()
+    }
+
+    fn server_signature(&self) -> Option<&[u8]> {
+        (**self).server_signature()
     }
 }

@@ -42,6 +42,8 @@ pub enum Refusal {
     InUse,
     /// The last login was too short a while ago; the credentials were right.
     LoginDelay,
+    /// The tenant has as many sessions open as it may.
+    TooManySessions,
     /// The client took too long to log in.
     LoginTimeout,
     /// No such language.
@@ -54,6 +56,8 @@ pub enum Refusal {
     ReadOnly,
     /// The message needs UTF-8 mode (RFC 6856 section 5).
     NeedsUtf8,
+    /// The account has read as much in a day as it may.
+    ReadLimit,
     /// The body cannot be had now.
     BodyUnavailable,
     /// The body is not there, or its storage does not let us: an operator has to mend it.
@@ -107,11 +111,13 @@ impl Refusal {
             Self::Unavailable => (Some(SysTemp), "Service temporarily unavailable"),
             Self::InUse => (Some(InUse), "Maildrop is locked by another session"),
             Self::LoginDelay => (Some(LoginDelay), "Minimum time between logins not over"),
+            Self::TooManySessions => (Some(SysTemp), "Too many sessions, try later"),
             Self::LoginTimeout => (Some(SysTemp), "Login timeout"),
             Self::UnknownLanguage => (None, "Unknown language"),
             Self::NoSuchMessage => (None, "No such message"),
             Self::ReadOnly => (Some(SysPerm), "Maildrop is read-only"),
             Self::NeedsUtf8 => (Some(Utf8), "Message needs UTF-8 mode"),
+            Self::ReadLimit => (Some(SysTemp), "Daily download limit reached, try later"),
             Self::BodyUnavailable => (Some(SysTemp), "Message temporarily unavailable"),
             Self::BodyMissing => (Some(SysPerm), "Message body unavailable"),
             Self::BodyDamaged => (Some(SysPerm), "Message damaged, contact support"),

@@ -12,7 +12,7 @@ use crate::step::Question;
 use crate::transaction::Transaction;
 use crate::{
     Answer, Channel, CloseReason, Receipts, Refusal, Removed, Request, SessionPolicy, SessionSummary, Step,
-    UnexpectedAnswer,
+    TlsFacts, UnexpectedAnswer,
 };
 
 /// One POP3 session over one connection, from greeting to close.
@@ -25,7 +25,11 @@ pub struct Session<R: Receipts> {
     policy: Arc<SessionPolicy>,
     summary: SessionSummary,
     greet: bool,
+    /// What the TLS handshake offers to a login.
+    tls: TlsFacts,
     pending: Option<Request<R>>,
+    /// Credentials that were found right, until the client has seen the server's own proof.
+    granted: Option<R::Authenticated>,
     /// What was asked last and is not answered yet.
     asked: Option<Question>,
     /// Nobody hears the last words any more.
@@ -72,32 +76,18 @@ impl From<Authorization<Secure>> for State {
 /// What a state needs to handle a command.
 pub(crate) struct Context<'a, R: Receipts> {
     pub(crate) policy: &'a SessionPolicy,
+    pub(crate) tls: &'a TlsFacts,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) summary: &'a mut SessionSummary,
     pub(crate) logged_in: bool,
     /// What kind of line comes next.
     pub(crate) expect: LineKind,
+    /// Credentials that were found right, while the client has yet to confirm.
+    pub(crate) granted: &'a mut Option<R::Authenticated>,
     pending: &'a mut Option<Request<R>>,
 }
 
-impl<'a, R: Receipts> Context<'a, R> {
-    fn new(
-        policy: &'a SessionPolicy,
-        out: &'a mut Vec<u8>,
-        summary: &'a mut SessionSummary,
-        logged_in: bool,
-        pending: &'a mut Option<Request<R>>,
-    ) -> Self {
-        Self {
-            policy,
-            out,
-            summary,
-            logged_in,
-            expect: LineKind::Command,
-            pending,
-        }
-    }
-
+impl<R: Receipts> Context<'_, R> {
     pub(crate) fn ask(&mut self, request: Request<R>) {
         *self.pending = Some(request);
     }
@@ -134,19 +124,20 @@ impl<R: Receipts> Session<R> {
     /// A session on a fresh connection; the first step writes the greeting.
     ///
     /// The greeting bears no timestamp: APOP is not offered.
-    pub fn new(policy: Arc<SessionPolicy>, channel: Channel, now: Instant) -> Self {
-        Self::begin(policy, channel, true, now, now)
+    pub fn new(policy: Arc<SessionPolicy>, channel: Channel, tls: TlsFacts, now: Instant) -> Self {
+        Self::begin(policy, channel, tls, true, now, now)
     }
 
     /// The session inside TLS after STLS: no greeting (RFC 2595 section 4). `connected` is when the connection
     /// was accepted, for the time limit of the login.
-    pub fn after_stls(policy: Arc<SessionPolicy>, connected: Instant, now: Instant) -> Self {
-        Self::begin(policy, Channel::Tls, false, connected, now)
+    pub fn after_stls(policy: Arc<SessionPolicy>, tls: TlsFacts, connected: Instant, now: Instant) -> Self {
+        Self::begin(policy, Channel::Tls, tls, false, connected, now)
     }
 
     fn begin(
         policy: Arc<SessionPolicy>,
         channel: Channel,
+        tls: TlsFacts,
         greet: bool,
         opened_at: Instant,
         now: Instant,
@@ -161,7 +152,9 @@ impl<R: Receipts> Session<R> {
             policy,
             summary: SessionSummary::default(),
             greet,
+            tls,
             pending: None,
+            granted: None,
             asked: None,
             mute: false,
             input_ended: false,
@@ -256,10 +249,8 @@ impl<R: Receipts> Session<R> {
         self.asked = None;
         self.now = now;
         self.last_command = now;
-        let state = std::mem::replace(&mut self.state, State::Closed(CloseReason::Disconnected));
-        let logged_in = matches!(state, State::Transaction(_));
-        let mut ctx = Context::new(&self.policy, out, &mut self.summary, logged_in, &mut self.pending);
-        self.state = answered(state, answer, &mut ctx);
+        let expect = self.with_context(out, |state, ctx| answered(state, answer, ctx));
+        self.framer.expect(expect);
         self.enforce_limits();
         Ok(())
     }
@@ -304,6 +295,13 @@ impl<R: Receipts> Session<R> {
     pub fn abandon(&mut self, reason: CloseReason) {
         self.mute = true;
         self.leave(Farewell::silent(reason));
+    }
+
+    /// From now on this session deletes nothing, not even what is marked already: the account became read-only.
+    pub const fn restrict(&mut self) {
+        if let State::Transaction(transaction) = &mut self.state {
+            transaction.restrict();
+        }
     }
 
     /// What the session has done so far.
@@ -359,13 +357,30 @@ impl<R: Receipts> Session<R> {
             self.leave(Farewell::silent(CloseReason::ForeignProtocol));
             return;
         }
-        let state = std::mem::replace(&mut self.state, State::Closed(CloseReason::Disconnected));
-        let logged_in = matches!(state, State::Transaction(_));
-        let mut ctx = Context::new(&self.policy, out, &mut self.summary, logged_in, &mut self.pending);
-        self.state = state.line(line, &mut ctx);
-        let expect = ctx.expect;
+        let expect = self.with_context(out, |state, ctx| state.line(line, ctx));
         self.framer.expect(expect);
         self.enforce_limits();
+    }
+
+    /// Lets the state handle something; answers what kind of line comes next.
+    fn with_context(
+        &mut self,
+        out: &mut Vec<u8>,
+        handle: impl FnOnce(State, &mut Context<'_, R>) -> State,
+    ) -> LineKind {
+        let state = std::mem::replace(&mut self.state, State::Closed(CloseReason::Disconnected));
+        let mut ctx = Context {
+            policy: &self.policy,
+            tls: &self.tls,
+            out,
+            summary: &mut self.summary,
+            logged_in: matches!(state, State::Transaction(_)),
+            expect: LineKind::Command,
+            granted: &mut self.granted,
+            pending: &mut self.pending,
+        };
+        self.state = handle(state, &mut ctx);
+        ctx.expect
     }
 
     fn enforce_limits(&mut self) {
@@ -389,8 +404,8 @@ impl<R: Receipts> Session<R> {
 impl State {
     fn line<R: Receipts>(self, line: &[u8], ctx: &mut Context<'_, R>) -> Self {
         let state = match self {
-            Self::Secure(mut authorization) => match authorization.channel.exchange.take() {
-                Some(exchange) => return authorization.sasl_line(exchange, line, ctx),
+            Self::Secure(mut authorization) => match authorization.channel.dialogue.take() {
+                Some(dialogue) => return authorization.sasl_line(dialogue, line, ctx),
                 None => Self::Secure(authorization),
             },
             other => other,
@@ -425,18 +440,8 @@ impl State {
 /// The state after the answer to what was asked.
 fn answered<R: Receipts>(state: State, answer: Answer<R>, ctx: &mut Context<'_, R>) -> State {
     match (state, answer) {
-        (State::Secure(authorization), Answer::Verdict(Ok(authenticated))) => {
-            let channel = authorization.channel();
-            ctx.ask(Request::Open(authenticated));
-            State::Opening {
-                channel,
-                utf8: authorization.utf8,
-            }
-        }
-        (State::Secure(authorization), Answer::Verdict(Err(refusal))) => {
-            ctx.refuse_login(refusal);
-            State::Secure(authorization)
-        }
+        (State::Secure(authorization), Answer::Salt(salting)) => authorization.salted(salting, ctx),
+        (State::Secure(authorization), Answer::Verdict(verdict)) => authorization.decided(verdict, ctx),
         (State::Opening { channel, utf8 }, Answer::Opened(Ok(opened))) => {
             let (messages, octets) = (opened.snapshot.len(), opened.snapshot.octets());
             ctx.summary.n_messages = messages;

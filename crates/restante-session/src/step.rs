@@ -1,8 +1,9 @@
 //! What the session wants from whoever drives it, and what it gets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use restante_sasl::Claim;
+use restante_sasl::{Claim, Salting};
 use restante_types::MessageNumber;
 use restante_wire::Expire;
 
@@ -28,6 +29,8 @@ pub enum Request<R: Receipts> {
     /// Send the output, begin TLS, and build a new [`Session`](crate::Session) on it. There is no answer: this
     /// session is over, with everything the client sent in the clear.
     StartTls,
+    /// Look up the salt of this name for a SCRAM exchange, or make one up. Answered by [`Answer::Salt`].
+    Salt(Vec<u8>),
     /// Decide on credentials. Answered by [`Answer::Verdict`].
     Verify(Claim),
     /// Lock the maildrop and take its snapshot. Answered by [`Answer::Opened`].
@@ -63,6 +66,8 @@ pub enum Cut {
 /// The outcome of a [`Request`].
 #[derive(Debug)]
 pub enum Answer<R: Receipts> {
+    /// Of [`Request::Salt`].
+    Salt(Result<Salting, Refusal>),
     /// Of [`Request::Verify`].
     Verdict(Result<R::Authenticated, Refusal>),
     /// Of [`Request::Open`].
@@ -80,6 +85,7 @@ pub enum Answer<R: Receipts> {
 /// What an answer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
+    Salt,
     Verify,
     Open,
     Body,
@@ -93,6 +99,7 @@ impl<R: Receipts> Request<R> {
     pub(crate) const fn question(&self) -> Option<Question> {
         match self {
             Self::StartTls => None,
+            Self::Salt(_) => Some(Question::Salt),
             Self::Verify(_) => Some(Question::Verify),
             Self::Open(_) => Some(Question::Open),
             Self::Body { .. } => Some(Question::Body),
@@ -106,6 +113,7 @@ impl<R: Receipts> Request<R> {
 impl<R: Receipts> Answer<R> {
     pub(crate) const fn question(&self) -> Question {
         match self {
+            Self::Salt(_) => Question::Salt,
             Self::Verdict(_) => Question::Verify,
             Self::Opened(_) => Question::Open,
             Self::Body(_) => Question::Body,
@@ -125,6 +133,8 @@ pub struct Opened {
     pub may_delete: bool,
     /// This account's EXPIRE, where it differs from the listener's.
     pub expire: Option<Expire>,
+    /// This account's LOGIN-DELAY, where it differs from the listener's; zero is none.
+    pub login_delay: Option<Duration>,
 }
 
 /// An answer to a question that was not asked: a mistake of the driver.

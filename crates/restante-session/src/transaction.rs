@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use restante_types::{MessageNumber, Octets};
-use restante_wire::{Command, Expire, response};
+use restante_wire::{Command, response};
 
 use crate::command::{capa, lang, list};
 use crate::leaving::Farewell;
 use crate::session::{Context, State};
-use crate::{Channel, Cut, DeleteSet, Entry, Opened, Receipts, Refusal, Request, Snapshot};
+use crate::{Channel, CloseReason, Cut, DeleteSet, Entry, Opened, Receipts, Refusal, Request, Snapshot};
 
 /// An open maildrop.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Transaction {
     snapshot: Arc<Snapshot>,
     deletes: DeleteSet,
     may_delete: bool,
-    expire: Option<Expire>,
+    own: capa::Own,
     channel: Channel,
     utf8: bool,
     /// A listing that is not finished yet.
@@ -31,7 +31,10 @@ impl Transaction {
             deletes: DeleteSet::new(Arc::clone(&opened.snapshot)),
             snapshot: opened.snapshot,
             may_delete: opened.may_delete,
-            expire: opened.expire,
+            own: capa::Own {
+                expire: opened.expire,
+                login_delay: opened.login_delay,
+            },
             channel,
             utf8,
             listing: None,
@@ -60,7 +63,7 @@ impl Transaction {
                 response::ok(ctx.out, "No message is marked as deleted");
             }
             Command::Noop => response::ok(ctx.out, ""),
-            Command::Capa => capa::write(ctx, self.channel, self.expire),
+            Command::Capa => capa::write(ctx, self.channel, self.own),
             Command::Lang(range) if ctx.policy.utf8 => lang::handle(range.as_deref(), ctx.out),
             Command::Quit => return self.quit(ctx),
             other => ctx.wrong_state(&other),
@@ -73,8 +76,17 @@ impl Transaction {
         if let Some(farewell) = Farewell::unchanged(&self.deletes) {
             return State::Releasing(ctx.release(farewell));
         }
+        if !self.may_delete {
+            let farewell = Farewell::refused(CloseReason::Quit, Refusal::ReadOnly);
+            return State::Releasing(ctx.release(farewell));
+        }
         ctx.ask(Request::Commit(self.deletes));
         State::Update
+    }
+
+    /// From now on nothing is deleted, not even what is marked already.
+    pub(crate) const fn restrict(&mut self) {
+        self.may_delete = false;
     }
 
     fn dele(&mut self, number: MessageNumber, out: &mut Vec<u8>) {

@@ -80,6 +80,10 @@ impl SqliteMailIndex {
         &self.db
     }
 
+    pub(crate) fn now(&self) -> std::time::SystemTime {
+        self.clock.wall()
+    }
+
     pub(crate) const fn grace(&self) -> Duration {
         self.grace
     }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use restante_store::{BlobLedger, Condemned, StorageId, StoreError};
+use restante_types::TenantId;
 
 use crate::database::Tx;
 use crate::error::{commit_failed, failed};
@@ -29,6 +30,37 @@ impl BlobLedger for SqliteMailIndex {
             .map_err(failed(OP))?;
         tx.commit().await.map_err(commit_failed(OP))?;
         Ok(blobs)
+    }
+
+    async fn expire(&self, tenant: TenantId, before: SystemTime, limit: usize) -> Result<usize, StoreError> {
+        const OP: &str = "expire";
+        let limit = i64::try_from(limit).map_or(MOST, |limit| limit.min(MOST));
+        let now = time_to_row(self.now());
+        let mut tx = self.db().begin().await.map_err(failed(OP))?;
+        let due: Vec<(i64, i64, i64)> = sqlx::query_as(sql::EXPIRED)
+            .bind(tenant.get())
+            .bind(time_to_row(before))
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(failed(OP))?;
+        for (message, maildrop, octets) in &due {
+            sqlx::query(sql::BURY_MESSAGE)
+                .bind(message)
+                .bind(now)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(OP))?;
+            sqlx::query(sql::COUNT_DELETION)
+                .bind(maildrop)
+                .bind(1_i64)
+                .bind(octets)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(OP))?;
+        }
+        tx.commit().await.map_err(commit_failed(OP))?;
+        Ok(due.len())
     }
 
     async fn collected(&self, blobs: &[Condemned]) -> Result<(), StoreError> {

@@ -4,12 +4,14 @@
 //! knows no other technology. Start at [`Sqlite::open`], then [`SqliteLockManager::start`].
 
 mod admin;
+mod changes;
 mod database;
 mod directory;
 mod error;
 mod index;
 mod ledger;
 mod lock;
+mod rows;
 mod schema;
 mod sql;
 mod values;

@@ -73,64 +73,175 @@ statements! {
         ORDER BY reserved_at LIMIT ?2";
     CONDEMN_BLOB = "INSERT INTO blob_gc (tenant_id, blob, storage_id) VALUES (?1, ?2, ?3)";
     FORGET_RESERVATION = "DELETE FROM pending_blob WHERE tenant_id = ?1 AND blob = ?2";
+    /// Of a tenant, received before a time, at most so many.
+    EXPIRED = "SELECT message_id, maildrop_id, octets FROM message INDEXED BY message_age
+        WHERE tenant_id = ?1 AND deleted_at IS NULL AND received_at < ?2 ORDER BY received_at LIMIT ?3";
+    BURY_MESSAGE = "UPDATE message SET deleted_at = ?2 WHERE message_id = ?1 AND deleted_at IS NULL";
     COLLECTED = "DELETE FROM blob_gc WHERE tenant_id = ?1 AND blob = ?2 AND storage_id = ?3";
 
-    TENANT = "SELECT t.tenant_id, t.name, s.name, t.retention_us, t.quota_octets, t.quota_messages
+    INSTALLATION_SECRET = "SELECT secret FROM installation";
+    /// How often changed what a server keeps in memory, and what it asks about.
+    REVISIONS = "SELECT roster_revision, standing_revision FROM installation";
+
+    TENANT = "SELECT t.tenant_id, t.name, s.name, t.state, t.default_domain,
+            (SELECT json_group_array(v.name ORDER BY v.name) FROM server_name v WHERE v.tenant_id = t.tenant_id),
+            t.retention_us, t.quota_octets, t.quota_messages, t.policy
         FROM tenant t JOIN storage s ON s.storage_id = t.storage_id
-        WHERE t.name = ?1 AND t.removed_at IS NULL";
-    TENANTS = "SELECT t.tenant_id, t.name, s.name, t.retention_us, t.quota_octets, t.quota_messages
+        WHERE t.name = ?1 AND t.removed_at IS NULL AND (?2 IS NULL OR t.tenant_id = ?2)";
+    TENANTS = "SELECT t.tenant_id, t.name, s.name, t.state, t.default_domain,
+            (SELECT json_group_array(v.name ORDER BY v.name) FROM server_name v WHERE v.tenant_id = t.tenant_id),
+            t.retention_us, t.quota_octets, t.quota_messages, t.policy
         FROM tenant t JOIN storage s ON s.storage_id = t.storage_id
-        WHERE t.name > ?1 AND t.removed_at IS NULL ORDER BY t.name LIMIT ?2";
+        WHERE t.name > ?1 AND t.removed_at IS NULL AND (?3 IS NULL OR t.tenant_id = ?3)
+        ORDER BY t.name LIMIT ?2";
     ADD_TENANT = "INSERT INTO tenant (name, storage_id, retention_us) VALUES (?1, ?2, ?3)";
-    SET_TENANT = "UPDATE tenant SET storage_id = ?2, retention_us = ?3, quota_octets = ?4, quota_messages = ?5
+    SET_TENANT = "UPDATE tenant SET storage_id = ?2, state = ?3, default_domain = ?4, retention_us = ?5,
+            quota_octets = ?6, quota_messages = ?7
         WHERE tenant_id = ?1";
+    SET_POLICY = "UPDATE tenant SET policy = ?2 WHERE tenant_id = ?1";
     TENANT_HAS_DOMAINS = "SELECT EXISTS (SELECT 1 FROM domain WHERE tenant_id = ?1)";
-    REMOVE_TENANT = "UPDATE tenant SET removed_at = ?2 WHERE tenant_id = ?1";
+    REMOVE_TENANT = "UPDATE tenant SET removed_at = ?2, policy = '{}', default_domain = NULL WHERE tenant_id = ?1";
+    REMOVE_CERTIFICATES = "DELETE FROM certificate WHERE tenant_id = ?1";
+    REMOVE_SERVER_NAMES = "DELETE FROM server_name WHERE tenant_id = ?1";
+    SERVER_NAME_IS_TAKEN = "SELECT EXISTS (SELECT 1 FROM server_name WHERE name = ?1)";
+    ADD_SERVER_NAME = "INSERT INTO server_name (tenant_id, name) VALUES (?1, ?2)";
+    SERVER_NAME_IS_SERVED = "SELECT EXISTS (SELECT 1 FROM certificate_name WHERE tenant_id = ?1 AND name = ?2)";
+    REMOVE_SERVER_NAME = "DELETE FROM server_name WHERE tenant_id = ?1 AND name = ?2";
 
     DOMAIN = "SELECT d.domain_id, d.tenant_id, t.name, d.name
-        FROM domain d JOIN tenant t ON t.tenant_id = d.tenant_id WHERE d.name = ?1";
+        FROM domain d JOIN tenant t ON t.tenant_id = d.tenant_id
+        WHERE d.name = ?1 AND (?2 IS NULL OR d.tenant_id = ?2)";
     DOMAINS = "SELECT d.domain_id, d.tenant_id, t.name, d.name
         FROM domain d JOIN tenant t ON t.tenant_id = d.tenant_id
-        WHERE d.name > ?1 ORDER BY d.name LIMIT ?2";
-    DOMAINS_OF_TENANT = "SELECT d.domain_id, d.tenant_id, t.name, d.name
-        FROM domain d JOIN tenant t ON t.tenant_id = d.tenant_id
-        WHERE d.name > ?1 AND d.tenant_id = ?3 ORDER BY d.name LIMIT ?2";
+        WHERE d.name > ?1 AND (?3 IS NULL OR d.tenant_id = ?3) ORDER BY d.name LIMIT ?2";
     ADD_DOMAIN = "INSERT INTO domain (tenant_id, name) VALUES (?1, ?2)";
-    DOMAIN_HAS_ACCOUNTS = "SELECT EXISTS (SELECT 1 FROM account WHERE domain_id = ?1)";
+    DOMAIN_HAS_ADDRESSES = "SELECT EXISTS (SELECT 1 FROM account WHERE domain_id = ?1)
+        OR EXISTS (SELECT 1 FROM alias WHERE domain_id = ?1)";
+    DOMAIN_IS_DEFAULT = "SELECT EXISTS (SELECT 1 FROM tenant WHERE tenant_id = ?1 AND default_domain = ?2)";
     MOVE_DOMAIN = "UPDATE domain SET tenant_id = ?2 WHERE domain_id = ?1";
     REMOVE_DOMAIN = "DELETE FROM domain WHERE domain_id = ?1";
 
-    /// The account and what verifies its login.
-    CREDENTIALS = "SELECT a.tenant_id, a.account_id, a.name, a.state, a.quota_octets, a.quota_messages, s.name,
-            a.password, a.credential_version
+    /// The account and what verifies its login, by its name or by an alias that may log in.
+    CREDENTIALS = "SELECT p.address, a.tenant_id, a.account_id, a.name, a.state, t.state, a.quota_octets,
+            a.quota_messages, s.name, a.password, a.scram, a.credential_version, t.policy,
+            (SELECT json_group_array(json_object('id', w.app_password_id, 'verifier', w.verifier, 'scope', w.scope,
+                    'networks', json(w.networks), 'expires_at', w.expires_at, 'last_used_at', w.last_used_at))
+                FROM app_password w WHERE w.account_id = a.account_id AND w.tenant_id = a.tenant_id)
+        FROM (SELECT name AS address, account_id FROM account WHERE name = ?1
+            UNION ALL SELECT address, account_id FROM alias WHERE address = ?1 AND may_log_in = 1) p
+        JOIN account a ON a.account_id = p.account_id
+        JOIN tenant t ON t.tenant_id = a.tenant_id
+        JOIN storage s ON s.storage_id = t.storage_id";
+    RECIPIENT = "SELECT p.address, a.tenant_id, a.account_id, a.name, a.state, t.state, a.quota_octets, a.quota_messages, s.name
+        FROM (SELECT name AS address, account_id FROM account WHERE name = ?1
+            UNION ALL SELECT address, account_id FROM alias WHERE address = ?1) p
+        JOIN account a ON a.account_id = p.account_id
+        JOIN tenant t ON t.tenant_id = a.tenant_id
+        JOIN storage s ON s.storage_id = t.storage_id";
+    /// Account, tenant, now, delay, the latest that a login may be expected at. By the generic cell rate algorithm:
+    /// changes nothing if the next login is expected later than that.
+    KEEP_PACE = "INSERT INTO login_pace (account_id, expected_at)
+        SELECT account_id, ?3 + ?4 FROM account WHERE account_id = ?1 AND tenant_id = ?2
+        ON CONFLICT (account_id) DO UPDATE SET expected_at = max(login_pace.expected_at, ?3) + ?4
+            WHERE login_pace.expected_at <= ?5";
+    NOTE_LAST_USE = "UPDATE app_password SET last_used_at = ?4
+        WHERE app_password_id = ?1 AND account_id = ?2 AND tenant_id = ?3";
+    /// Account, tenant, version, hash, SCRAM keys.
+    UPGRADE = "UPDATE account SET password = ?4, scram = ?5, credential_version = credential_version + 1
+        WHERE account_id = ?1 AND tenant_id = ?2 AND credential_version = ?3 RETURNING name";
+    /// `?1` is a JSON array of `[tenant, account, application password or null]`.
+    STANDING = "SELECT a.state, t.state,
+            json_extract(q.value, '$[2]') IS NULL OR EXISTS (
+                SELECT 1 FROM app_password w
+                WHERE w.app_password_id = json_extract(q.value, '$[2]')
+                    AND w.account_id = json_extract(q.value, '$[1]')
+                    AND (w.expires_at IS NULL OR w.expires_at > ?2))
+        FROM json_each(?1) q
+        LEFT JOIN account a ON a.account_id = json_extract(q.value, '$[1]')
+            AND a.tenant_id = json_extract(q.value, '$[0]')
+        LEFT JOIN tenant t ON t.tenant_id = a.tenant_id
+        ORDER BY q.key";
+
+    /// An account by its own name.
+    ACCOUNT = "SELECT a.tenant_id, a.account_id, a.name, a.state, t.state, a.quota_octets, a.quota_messages, s.name
         FROM account a
         JOIN tenant t ON t.tenant_id = a.tenant_id
         JOIN storage s ON s.storage_id = t.storage_id
-        WHERE a.name = ?1";
-    ACCOUNT = "SELECT a.tenant_id, a.account_id, a.name, a.state, a.quota_octets, a.quota_messages, s.name
+        WHERE a.name = ?1 AND (?2 IS NULL OR a.tenant_id = ?2)";
+    ACCOUNTS = "SELECT a.tenant_id, a.account_id, a.name, a.state, t.state, a.quota_octets, a.quota_messages, s.name
         FROM account a
         JOIN tenant t ON t.tenant_id = a.tenant_id
         JOIN storage s ON s.storage_id = t.storage_id
-        WHERE a.name = ?1";
-    ACCOUNTS = "SELECT a.tenant_id, a.account_id, a.name, a.state, a.quota_octets, a.quota_messages, s.name
-        FROM account a
-        JOIN tenant t ON t.tenant_id = a.tenant_id
-        JOIN storage s ON s.storage_id = t.storage_id
-        WHERE a.name > ?1 ORDER BY a.name LIMIT ?2";
-    ACCOUNTS_OF_DOMAIN = "SELECT a.tenant_id, a.account_id, a.name, a.state, a.quota_octets, a.quota_messages, s.name
+        WHERE a.name > ?1 AND (?3 IS NULL OR a.tenant_id = ?3) ORDER BY a.name LIMIT ?2";
+    ACCOUNTS_OF_DOMAIN = "SELECT a.tenant_id, a.account_id, a.name, a.state, t.state, a.quota_octets,
+            a.quota_messages, s.name
         FROM account a
         JOIN tenant t ON t.tenant_id = a.tenant_id
         JOIN storage s ON s.storage_id = t.storage_id
         WHERE a.name > ?1 AND a.domain_id = ?3 ORDER BY a.name LIMIT ?2";
+    ADDRESS_IS_TAKEN = "SELECT EXISTS (SELECT 1 FROM account WHERE name = ?1)
+        OR EXISTS (SELECT 1 FROM alias WHERE address = ?1)";
     ADD_MAILDROP = "INSERT INTO maildrop (tenant_id) VALUES (?1) RETURNING maildrop_id";
-    ADD_ACCOUNT = "INSERT INTO account (account_id, tenant_id, domain_id, domain_name, local_part, password,
+    ADD_ACCOUNT = "INSERT INTO account (account_id, tenant_id, domain_id, domain_name, local_part, password, scram,
             quota_octets, quota_messages)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    RENAME_ACCOUNT = "UPDATE account SET domain_id = ?2, domain_name = ?3, local_part = ?4 WHERE account_id = ?1";
     SET_ACCOUNT = "UPDATE account SET state = ?2, quota_octets = ?3, quota_messages = ?4 WHERE account_id = ?1";
-    SET_PASSWORD = "UPDATE account SET password = ?2, credential_version = credential_version + 1
+    SET_PASSWORD = "UPDATE account SET password = ?2, scram = ?3, credential_version = credential_version + 1
         WHERE account_id = ?1";
     REMOVE_ACCOUNT = "DELETE FROM account WHERE account_id = ?1";
     BURY_MESSAGES = "UPDATE message SET deleted_at = ?2 WHERE maildrop_id = ?1 AND deleted_at IS NULL";
     EMPTY_MAILDROP = "UPDATE maildrop SET messages = 0, octets = 0 WHERE maildrop_id = ?1";
     FORGET_UNIQUE_IDS = "DELETE FROM unique_id WHERE maildrop_id = ?1";
+
+    /// After an address, at most so many; of an account, of a domain, of a tenant, or of all.
+    ALIASES = "SELECT p.address, a.name, p.may_log_in
+        FROM alias p JOIN account a ON a.account_id = p.account_id
+        WHERE p.address > ?1 AND (?3 IS NULL OR p.account_id = ?3) AND (?4 IS NULL OR p.domain_id = ?4)
+            AND (?5 IS NULL OR p.tenant_id = ?5)
+        ORDER BY p.address LIMIT ?2";
+    ADD_ALIAS = "INSERT INTO alias (address, tenant_id, account_id, domain_id, domain_name, local_part, may_log_in)
+        VALUES (?5 || '@' || ?4, ?1, ?2, ?3, ?4, ?5, ?6)";
+    REMOVE_ALIAS = "DELETE FROM alias WHERE address = ?1 AND (?2 IS NULL OR tenant_id = ?2)
+        RETURNING tenant_id, account_id";
+
+    COUNT_APP_PASSWORDS = "SELECT count(*) FROM app_password WHERE account_id = ?1";
+    ADD_APP_PASSWORD = "INSERT INTO app_password (tenant_id, account_id, label, verifier, scope, networks, created_at,
+            expires_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        RETURNING app_password_id, label, scope, networks, created_at, expires_at, last_used_at";
+    APP_PASSWORDS = "SELECT app_password_id, label, scope, networks, created_at, expires_at, last_used_at
+        FROM app_password WHERE account_id = ?1 ORDER BY app_password_id";
+    REMOVE_APP_PASSWORD = "DELETE FROM app_password WHERE app_password_id = ?1 AND account_id = ?2";
+
+    ADD_CERTIFICATE = "INSERT INTO certificate (tenant_id, chain, sealed_key, not_after) VALUES (?1, ?2, ?3, ?4)
+        RETURNING certificate_id";
+    /// `?3` is a JSON array of names.
+    ADD_CERTIFICATE_NAMES = "INSERT INTO certificate_name (certificate_id, tenant_id, name)
+        SELECT ?1, ?2, value FROM json_each(?3)";
+    CERTIFICATES = "SELECT c.certificate_id, c.tenant_id,
+            (SELECT json_group_array(m.name ORDER BY m.name) FROM certificate_name m
+                WHERE m.certificate_id = c.certificate_id),
+            c.chain, c.sealed_key, c.not_after
+        FROM certificate c WHERE ?1 IS NULL OR c.tenant_id = ?1 ORDER BY c.certificate_id";
+    REMOVE_CERTIFICATE = "DELETE FROM certificate WHERE certificate_id = ?1 AND tenant_id = ?2";
+
+    RECORD = "INSERT INTO audit (at, actor, action, tenant_id, account_id, session_id, client, detail)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    /// Of a tenant, of an account, of a kind, before a key, at most so many.
+    AUDIT = "SELECT audit_id, at, actor, action, tenant_id, account_id, session_id, client, detail
+        FROM audit
+        WHERE (?1 IS NULL OR tenant_id = ?1) AND (?2 IS NULL OR account_id = ?2)
+            AND (?3 IS NULL OR action = ?3) AND audit_id < ?4
+        ORDER BY audit_id DESC LIMIT ?5";
+    AUDIT_OF_TENANT = "SELECT audit_id, at, actor, action, tenant_id, account_id, session_id, client, detail
+        FROM audit
+        WHERE tenant_id = ?1 AND (?2 IS NULL OR account_id = ?2) AND (?3 IS NULL OR action = ?3)
+            AND audit_id < ?4
+        ORDER BY audit_id DESC LIMIT ?5";
+    AUDIT_OF_ACCOUNT = "SELECT audit_id, at, actor, action, tenant_id, account_id, session_id, client, detail
+        FROM audit
+        WHERE account_id = ?2 AND (?1 IS NULL OR tenant_id = ?1) AND (?3 IS NULL OR action = ?3)
+            AND audit_id < ?4
+        ORDER BY audit_id DESC LIMIT ?5";
 }

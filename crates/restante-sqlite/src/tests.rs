@@ -1,5 +1,7 @@
 //! What only the inside of the crate can show: every statement, the settings of the connections, a full disk.
 
+mod directory;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -47,6 +47,10 @@ pub(crate) fn time_to_row(time: SystemTime) -> i64 {
     duration_to_row(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
+pub(crate) fn time_from_row(micros: i64) -> Result<SystemTime, Undecodable> {
+    Ok(SystemTime::UNIX_EPOCH + duration_from_row(micros)?)
+}
+
 /// Microseconds; the largest number for what is longer than 290,000 years.
 pub(crate) fn duration_to_row(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)

@@ -66,7 +66,7 @@ async fn ports(folder: &TempDir) -> Ports {
     Ports {
         index: Arc::new(SqliteMailIndex::new(&db, &locks, Arc::clone(&clock))),
         locks: Arc::new(locks),
-        directory: Arc::new(SqliteDirectory::new(&db, clock)),
+        directory: Arc::new(SqliteDirectory::watching(&db, clock)),
     }
 }
 

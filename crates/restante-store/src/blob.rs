@@ -34,6 +34,12 @@ impl BlobKey {
         })
     }
 
+    /// When the key was made, to the millisecond: when the message came.
+    pub fn made_at(&self) -> std::time::SystemTime {
+        let millis = u64::try_from(self.number >> 80).unwrap_or(u64::MAX);
+        std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(millis)
+    }
+
     /// The path of an object: `<tenant>/<shard>/<key>`, the shard being the last octet of the key in hex.
     pub fn path(&self) -> String {
         format!("{}/{:02x}/{:032x}", self.tenant, self.number & 0xff, self.number)

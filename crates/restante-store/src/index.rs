@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use restante_message::Measured;
 use restante_session::{DeleteSet, Snapshot, SnapshotBuilder, SnapshotError};
-use restante_types::{Fence, MaildropId, MessageId, MessageNumber, Octets, SessionId, UniqueId};
+use restante_types::{Fence, MaildropId, MessageId, MessageNumber, Octets, SessionId, TenantId, UniqueId};
 
 use crate::{BlobKey, StorageId, StoreError};
 
@@ -232,6 +232,11 @@ pub trait BlobLedger: Display + Debug + Send + Sync {
     /// At most `limit` blobs whose message was deleted longer ago than its tenant's retention, or whose
     /// reservation is older than the grace time, as of `now`. From then on none of them can become a message.
     async fn condemned(&self, now: SystemTime, limit: usize) -> Result<Vec<Condemned>, StoreError>;
+
+    /// Removes at most `limit` messages of a tenant that were received before a time, as UPDATE would: they become
+    /// tombstones until the retention ends. Answers how many. For a tenant whose messages expire (EXPIRE, RFC 2449
+    /// section 6.7). A session that has them in its snapshot goes on reading them.
+    async fn expire(&self, tenant: TenantId, before: SystemTime, limit: usize) -> Result<usize, StoreError>;
 
     /// Forgets blobs that were removed from their storage.
     async fn collected(&self, blobs: &[Condemned]) -> Result<(), StoreError>;

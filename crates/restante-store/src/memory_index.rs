@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use restante_lock::LockTable;
 use restante_session::DeleteSet;
-use restante_types::{Clock, Fence, MaildropId, MessageId, SessionId, UniqueId};
+use restante_types::{Clock, Fence, MaildropId, MessageId, SessionId, TenantId, UniqueId};
 
 use crate::{
     BlobKey, BlobLedger, BodyRef, Committed, Condemned, Listing, ListingBuilder, MailIndex, NewMessage,
@@ -50,6 +50,7 @@ struct Maildrop {
 struct Message {
     unique_id: UniqueId,
     needs_utf8: bool,
+    received: SystemTime,
     body: BodyRef,
 }
 
@@ -122,10 +123,20 @@ impl State {
 
     /// Answers how many messages this call removed.
     fn remove(&mut self, id: MaildropId, deletes: &DeleteSet, now: SystemTime) -> Result<usize, StoreError> {
+        let ids = deletes.iter().map(|entry| entry.id);
+        self.bury(id, ids, now)
+    }
+
+    /// Makes tombstones of those messages that are still there; answers how many.
+    fn bury(
+        &mut self,
+        id: MaildropId,
+        messages: impl Iterator<Item = MessageId>,
+        now: SystemTime,
+    ) -> Result<usize, StoreError> {
         let maildrop = self.maildrop(id, "commit")?;
-        let removed: Vec<Message> = deletes
-            .iter()
-            .filter_map(|entry| maildrop.messages.remove(&entry.id))
+        let removed: Vec<Message> = messages
+            .filter_map(|message| maildrop.messages.remove(&message))
             .collect();
         for message in &removed {
             maildrop.usage.messages -= 1;
@@ -183,6 +194,7 @@ impl Maildrop {
             Message {
                 unique_id,
                 needs_utf8: message.needs_utf8,
+                received: message.received,
                 body: BodyRef {
                     storage: message.storage,
                     blob: message.blob,
@@ -325,6 +337,28 @@ impl BlobLedger for MemoryMailIndex {
             }
         }
         Ok(condemned)
+    }
+
+    async fn expire(&self, tenant: TenantId, before: SystemTime, limit: usize) -> Result<usize, StoreError> {
+        let (mut state, now) = (self.lock(), self.clock.wall());
+        let due: Vec<(MaildropId, MessageId)> = state
+            .maildrops
+            .iter()
+            .filter(|(id, _)| id.tenant() == tenant)
+            .flat_map(|(id, maildrop)| {
+                maildrop
+                    .messages
+                    .iter()
+                    .map(move |(key, message)| (*id, *key, message))
+            })
+            .filter(|(_, _, message)| message.received < before)
+            .map(|(id, key, _)| (id, key))
+            .take(limit)
+            .collect();
+        for (id, message) in &due {
+            state.bury(*id, std::iter::once(*message), now)?;
+        }
+        Ok(due.len())
     }
 
     async fn collected(&self, blobs: &[Condemned]) -> Result<(), StoreError> {

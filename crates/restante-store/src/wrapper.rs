@@ -82,6 +82,16 @@ macro_rules! index_through_call {
                     .await
             }
 
+            async fn expire(
+                &self,
+                tenant: restante_types::TenantId,
+                before: std::time::SystemTime,
+                limit: usize,
+            ) -> Result<usize, $crate::StoreError> {
+                self.call("expire", self.inner.expire(tenant, before, limit))
+                    .await
+            }
+
             async fn collected(&self, blobs: &[$crate::Condemned]) -> Result<(), $crate::StoreError> {
                 self.call("collected", self.inner.collected(blobs)).await
             }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use restante_auth::password::{self, HashParams, Password};
-use restante_auth::{Directory, DirectoryAdmin, LoginName, MemoryDirectory, NewAccount};
+use restante_auth::password::{HashParams, Password, Rule};
+use restante_auth::{Directory, DirectoryAdmin, LoginName, MemoryDirectory, NewAccount, NewPassword};
 use restante_lock::{LockManager, LockTable, MaildropLock, MemoryLockManager, fresh_session_id};
 use restante_store::{
     BlobStore, BlobStores, Deliverer, Listing, MailIndex, MemoryBlobStore, MemoryMailIndex, Quota, Spool,
@@ -26,9 +26,20 @@ pub(crate) const QUICK: HashParams = HashParams {
     iterations: 1,
     parallelism: 1,
 };
+/// The tenant of both accounts.
+pub const TENANT: &str = "default";
+
 const STORAGE: StorageId = StorageId(1);
 const STORAGE_NAME: &str = "memory";
 const RETENTION: Duration = Duration::from_hours(24);
+
+/// How passwords are hashed in tests: cheaply, without a pepper.
+pub fn quick_rule() -> Rule {
+    Rule {
+        params: QUICK,
+        keyring: None,
+    }
+}
 
 /// A test account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +61,8 @@ pub struct Backends {
     pub locks: Arc<dyn LockManager>,
     /// Knows the accounts.
     pub directory: Arc<dyn Directory>,
+    /// Changes them, past what was put around the directory.
+    pub admin: Arc<dyn DirectoryAdmin>,
     deliverer: Deliverer,
     accounts: [AccountId; 2],
     spool: TempDir,
@@ -101,6 +114,7 @@ impl Backends {
             index,
             blobs,
             locks: (wraps.locks)(Arc::new(MemoryLockManager::new(table))),
+            admin: Arc::new(directory.clone()),
             directory: (wraps.directory)(Arc::new(directory)),
             accounts,
             spool: tempfile::tempdir().expect("a temporary directory can be made"),
@@ -204,7 +218,6 @@ impl Backends {
 }
 
 async fn add_account(directory: &MemoryDirectory, index: &MemoryMailIndex, name: &str) -> AccountId {
-    const TENANT: &str = "default";
     let name = LoginName::parse(name).expect("a login name");
     if directory.tenant(TENANT).await.expect("memory answers").is_none() {
         directory
@@ -219,7 +232,9 @@ async fn add_account(directory: &MemoryDirectory, index: &MemoryMailIndex, name:
     let password = Password::prepare(PASSWORD.as_bytes()).expect("a password");
     let account = NewAccount {
         name,
-        password: Some(password::hash(&password, QUICK).expect("the password can be hashed")),
+        password: Some(
+            NewPassword::make(&password, &quick_rule(), true).expect("the password can be hashed"),
+        ),
         quota_octets: None,
         quota_messages: None,
     };

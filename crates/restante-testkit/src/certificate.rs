@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use restante_net::CertificateFiles;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -19,12 +19,16 @@ pub struct TestCertificate {
 }
 
 /// What a TLS client offers and asks for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TlsOptions {
     /// Application protocols, none by default.
     pub alpn: Vec<&'static str>,
     /// The name asked for: `localhost` by default. It must be in the certificate.
     pub name: String,
+    /// What it speaks: TLS 1.2 and 1.3 by default.
+    pub versions: Vec<&'static SupportedProtocolVersion>,
+    /// The certificate, in DER, that it shows when asked, with its key: none by default.
+    pub identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
 }
 
 impl Default for TlsOptions {
@@ -32,6 +36,8 @@ impl Default for TlsOptions {
         Self {
             alpn: Vec::new(),
             name: "localhost".to_owned(),
+            versions: rustls::ALL_VERSIONS.to_vec(),
+            identity: None,
         }
     }
 }
@@ -81,15 +87,20 @@ impl TestCertificate {
     /// A client configuration that trusts `certificate` alone.
     ///
     /// # Panics
-    /// If the certificate cannot be trusted at all.
+    /// If the certificate cannot be trusted at all, or the client's key is another certificate's.
     pub fn client_config(certificate: CertificateDer<'static>, options: &TlsOptions) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate).expect("the certificate can be a root");
-        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows the default versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&options.versions)
+            .expect("the provider knows all versions")
+            .with_root_certificates(roots);
+        let mut config = match &options.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => builder
+                .with_client_auth_cert(vec![certificate.clone()], key.clone_key())
+                .expect("the key is the certificate's"),
+        };
         config.alpn_protocols = options.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }

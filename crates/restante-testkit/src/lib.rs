@@ -6,19 +6,43 @@
 
 mod backends;
 mod certificate;
+mod directory;
+mod fault_proxy;
+mod identity_provider;
 mod lmtp;
 pub mod memory;
+mod no_limits;
+mod pgbouncer;
 mod pop3;
+mod postgres;
+mod redis;
 pub mod require;
 mod server;
+mod service;
 mod socket;
+mod token_signer;
 
-pub use backends::{ALICE, Account, BOB, Backends, PASSWORD};
+pub use backends::{ALICE, Account, BOB, Backends, PASSWORD, TENANT, quick_rule};
 pub use certificate::{TestCertificate, TlsOptions};
+pub use directory::{DirectorySwitch, SwitchedDirectory};
+pub use fault_proxy::{Direction, Fault, FaultProxy, ProxyCounts};
+pub use identity_provider::{IdentityProvider, Manner};
 pub use lmtp::LmtpClient;
+pub use no_limits::NoLimits;
+pub use pgbouncer::PgBouncer;
 pub use pop3::{Pop3Client, unstuffed};
+pub use postgres::{PgDatabase, Postgres, PostgresOptions};
+pub use redis::Redis;
 pub use server::{TestServer, TestServerBuilder};
 pub use socket::Socket;
+pub use token_signer::{Signature, TokenSigner};
+
+/// For [`knows_recipients!`].
+#[doc(hidden)]
+pub use restante_auth as auth;
+/// For [`knows_recipients!`].
+#[doc(hidden)]
+pub use restante_types as types;
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ pub fn program(program: &str, package: &str) -> Option<PathBuf> {
     found
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
     let mut places = env::split_paths(&path).chain(system);
@@ -33,7 +33,7 @@ fn find(program: &str) -> Option<PathBuf> {
     clippy::print_stderr,
     reason = "whoever runs the tests must see what did not run"
 )]
-fn missing(what: &str) {
+pub(crate) fn missing(what: &str) {
     assert!(
         !env::var(REQUIRE).is_ok_and(|value| value == "all"),
         "{REQUIRE}=all: {what}"

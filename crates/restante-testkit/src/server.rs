@@ -4,20 +4,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use restante_auth::{AuthLimits, Authenticator, Directory, GateLimits};
+use restante_auth::{
+    AuditLog, AuthLimits, AuthPorts, Authenticator, Directory, GateLimits, Limiter, TenantTable,
+    TokenVerifier,
+};
 use restante_lmtp::{LmtpConnection, LmtpService, LmtpSettings};
 use restante_lock::{LockManager, fresh_session_id};
 use restante_net::{
     AcceptEvent, AcceptRules, Accepted, BudgetLimits, BudgetUsage, CertificateStore, ConnectionBudget, Drain,
     DrainReport, Listener, ListenerSpec, ProxyPolicy, RateFloor, TlsSettings, TlsStack, bind,
 };
-use restante_server::{Entry, Pop3Service, Pop3Settings, Ports, refusal_line};
+use restante_server::{Entry, Oversight, Pop3Service, Pop3Settings, Ports, refusal_line};
 use restante_session::SessionPolicy;
 use restante_store::{BlobStore, MailIndex};
-use restante_types::{Clock, Octets, SystemClock};
+use restante_types::{Clock, Octets, SystemClock, TenantId};
+use tokio::task::AbortHandle;
 
-use crate::backends::{QUICK, Wraps};
-use crate::{ALICE, BOB, Backends, LmtpClient, Pop3Client, TestCertificate};
+use crate::backends::{Wraps, quick_rule};
+use crate::{ALICE, BOB, Backends, LmtpClient, NoLimits, Pop3Client, TestCertificate};
 
 /// A server under test. It stops, with everything it serves, when it is dropped.
 #[derive(Debug)]
@@ -30,6 +34,9 @@ pub struct TestServer {
     pub certificates: Arc<CertificateStore>,
     /// Ends it gracefully.
     pub drain: Drain,
+    /// What its sessions stand on.
+    pub ports: Ports,
+    oversight: AbortHandle,
     addresses: Addresses,
     budget: ConnectionBudget,
     events: Events,
@@ -55,6 +62,9 @@ pub struct TestServerBuilder {
     tls: TlsSettings,
     drain_grace: Duration,
     message_octets: Octets,
+    limiter: Arc<dyn Limiter>,
+    tokens: Option<Arc<dyn TokenVerifier>>,
+    tenant: Option<TenantId>,
     wraps: Wraps,
 }
 
@@ -77,7 +87,6 @@ impl TestServer {
             },
             proxy: ProxyPolicy::default(),
             auth: AuthLimits {
-                params: QUICK,
                 gate: GateLimits {
                     queue: 1000,
                     wait: Duration::from_secs(20),
@@ -85,7 +94,6 @@ impl TestServer {
                 },
                 deadline: Duration::from_secs(20),
                 floor: Duration::from_millis(5),
-                login_delay: Duration::ZERO,
             },
             tls: TlsSettings {
                 alpn: Some("pop3"),
@@ -93,6 +101,9 @@ impl TestServer {
             },
             drain_grace: Duration::from_secs(30),
             message_octets: Octets(256 << 20),
+            limiter: Arc::new(NoLimits),
+            tokens: None,
+            tenant: None,
             wraps: Wraps::default(),
         }
     }
@@ -176,6 +187,7 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
+        self.oversight.abort();
         self.drain.start(Duration::ZERO);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let drain = self.drain.clone();
@@ -234,6 +246,27 @@ impl TestServerBuilder {
         self
     }
 
+    /// Limits attempts and usage; without it nothing is limited.
+    #[must_use]
+    pub fn limiter(mut self, limiter: Arc<dyn Limiter>) -> Self {
+        self.limiter = limiter;
+        self
+    }
+
+    /// Checks access tokens.
+    #[must_use]
+    pub fn tokens(mut self, tokens: Arc<dyn TokenVerifier>) -> Self {
+        self.tokens = Some(tokens);
+        self
+    }
+
+    /// The tenant whose listeners the POP3 listeners are.
+    #[must_use]
+    pub const fn tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
     /// Puts something around the index.
     #[must_use]
     pub fn wrap_index(
@@ -284,16 +317,39 @@ impl TestServerBuilder {
             .expect("the certificate can be loaded");
         let stack = TlsStack::new(&self.tls, Arc::clone(&certificates)).expect("TLS can be set up");
         let backends = Backends::new(self.wraps).await;
-        let authenticator = Authenticator::new(Arc::clone(&backends.directory), self.auth)
-            .expect("quick hashing is possible");
+        let auth = AuthPorts {
+            directory: Arc::clone(&backends.directory),
+            limiter: self.limiter.clone(),
+            tokens: self.tokens,
+            audit: AuditLog::start(Arc::clone(&backends.directory)),
+            rule: quick_rule(),
+            clock: Arc::new(SystemClock),
+        };
+        let authenticator = Authenticator::open(auth, self.auth).await;
+        let authenticator = Arc::new(authenticator.expect("memory answers, and quick hashing is possible"));
+        let usage = self.limiter;
         let ports = Ports::new(
-            Arc::new(authenticator),
+            Arc::clone(&authenticator),
             Arc::clone(&backends.locks),
             Arc::clone(&backends.index),
             Arc::clone(&backends.blobs),
+            usage.clone(),
+            Arc::new(TenantTable::new()),
         );
+        let oversight = Oversight {
+            directory: Arc::clone(&backends.directory),
+            tenants: Arc::clone(&ports.tenants),
+            sessions: ports.sessions.clone(),
+            usage,
+            authenticator,
+            clock: Arc::new(SystemClock),
+            on_roster: Box::new(|_| {}),
+        };
+        oversight.refresh().await.expect("the directory answers");
+        let oversight = tokio::spawn(oversight.run()).abort_handle();
         let listening = Listening {
-            ports,
+            ports: ports.clone(),
+            tenant: self.tenant,
             policy: self.policy,
             rate_floor: self.rate_floor,
             drain_grace: self.drain_grace,
@@ -315,6 +371,8 @@ impl TestServerBuilder {
             certificate,
             certificates,
             drain: listening.drain,
+            ports,
+            oversight,
             addresses,
             budget: listening.budget,
             events: listening.events,
@@ -325,6 +383,7 @@ impl TestServerBuilder {
 /// What the listeners share.
 struct Listening {
     ports: Ports,
+    tenant: Option<TenantId>,
     policy: SessionPolicy,
     rate_floor: RateFloor,
     drain_grace: Duration,
@@ -346,7 +405,7 @@ impl Listening {
             listener: name.into(),
             entry,
             policy: Arc::new(policy),
-            tenant: None,
+            tenant: self.tenant,
             rate_floor: self.rate_floor,
             drain_grace: self.drain_grace,
         };

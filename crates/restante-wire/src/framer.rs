@@ -16,7 +16,8 @@ const SMALLEST_BUFFER: usize = 64;
 pub struct LineLimits {
     /// Longest command line in octets, line end included. RFC 2449 section 4 asks for at least 255.
     pub command: usize,
-    /// Longest SASL response in octets, line end included (RFC 5034 section 4); tokens need several thousand.
+    /// Longest SASL response in octets, line end included (RFC 5034 section 4); tokens need several thousand. Also
+    /// holds for AUTH itself: RFC 5034 wants a long initial response sent separately, but clients with tokens do not.
     pub sasl: usize,
     /// Whether LF without CR ends a line too. If not, such an LF stays in the line and the parser refuses it.
     pub accept_bare_lf: bool,
@@ -144,11 +145,18 @@ impl LineFramer {
         self.buffer.is_empty() && !self.poisoned
     }
 
-    const fn limit(&self) -> usize {
+    fn limit(&self) -> usize {
         match self.kind {
-            LineKind::Command => self.limits.command,
-            LineKind::Sasl => self.limits.sasl,
+            LineKind::Command if !self.begins_with_auth() => self.limits.command,
+            LineKind::Command | LineKind::Sasl => self.limits.sasl,
         }
+    }
+
+    fn begins_with_auth(&self) -> bool {
+        const AUTH: &[u8] = b"AUTH ";
+        self.buffer[self.head..]
+            .get(..AUTH.len())
+            .is_some_and(|verb| verb.eq_ignore_ascii_case(AUTH))
     }
 
     /// Where the LF of the first buffered line stands.

@@ -2,20 +2,26 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use restante_auth::DirectoryAdmin;
-use restante_config::{Config, DatabaseUrl, Storage};
+use anyhow::{Context, anyhow};
+use restante_auth::{Actor, DirectoryAdmin, FallbackLimiter, Limiter, MemoryLimiter};
+use restante_config::{Config, DatabaseUrl, DirectoryKind, ServiceUrl, Storage};
 use restante_lock::LockManager;
 use restante_object_store::LocalBlobStore;
+use restante_postgres::{
+    LeaseOptions, NodeName, Pg, PgDirectory, PgLockManager, PgMailIndex, PgOptions, PgViewDirectory, Pooler,
+};
+use restante_redis::{RedisLimiter, RedisOptions};
 use restante_sqlite::{Sqlite, SqliteDirectory, SqliteLockManager, SqliteMailIndex, SqliteOptions};
-use restante_store::{BlobLedger, BlobStore, BlobStores, MailIndex, Timeout};
-use restante_types::SystemClock;
+use restante_store::{BlobLedger, BlobStore, BlobStores, MailIndex, StorageId, Timeout};
+use restante_types::{Secret, SystemClock};
+use rustix::system::uname;
 
 use crate::output::Failure;
+use crate::password;
 
 /// Threads that wait for files at the same time, for one storage.
 const FILE_THREADS: usize = 16;
@@ -35,45 +41,144 @@ pub(crate) struct Backends {
     pub(crate) locks: Option<Arc<dyn LockManager>>,
 }
 
+/// What is opened a database for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// A command beside servers that may be running.
+    Tool,
+    /// Sessions.
+    Serve,
+}
+
+/// An open database.
+enum Database {
+    Sqlite(Sqlite),
+    Postgres(Pg),
+}
+
 impl Backends {
     /// Opens everything for a tool, which may work beside a running server.
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
-        let db = database(config).await?;
-        let index = Arc::new(SqliteMailIndex::for_delivery(&db, Arc::new(SystemClock)));
-        Self::over(config, &db, index, None).await
+        let mut backends = Self::over(config, Purpose::Tool).await?;
+        backends.directory = backends.directory.acting(operator());
+        Ok(backends)
     }
 
-    /// Opens everything for the one process that serves the database.
+    /// Opens everything for a process that serves the database: the only one, if it is a file.
     pub(crate) async fn open_to_serve(config: &Config) -> Result<Self, Failure> {
-        let db = database(config).await?;
-        let locks = SqliteLockManager::start(&db).await.map_err(Failure::setup)?;
-        let index = Arc::new(SqliteMailIndex::new(&db, &locks, Arc::new(SystemClock)));
-        Self::over(config, &db, index, Some(Arc::new(locks))).await
+        Self::over(config, Purpose::Serve).await
     }
 
-    async fn over(
-        config: &Config,
-        db: &Sqlite,
-        index: Arc<SqliteMailIndex>,
-        locks: Option<Arc<dyn LockManager>>,
-    ) -> Result<Self, Failure> {
+    async fn over(config: &Config, purpose: Purpose) -> Result<Self, Failure> {
+        match Database::open(config).await? {
+            Database::Sqlite(db) => Self::over_sqlite(config, db, purpose).await,
+            Database::Postgres(db) => Self::over_postgres(config, db, purpose).await,
+        }
+    }
+
+    async fn over_sqlite(config: &Config, db: Sqlite, purpose: Purpose) -> Result<Self, Failure> {
+        let clock = Arc::new(SystemClock);
+        let (directory, index, locks): (_, _, Option<Arc<dyn LockManager>>) = match purpose {
+            Purpose::Tool => (
+                SqliteDirectory::new(&db, clock.clone()),
+                SqliteMailIndex::for_delivery(&db, clock),
+                None,
+            ),
+            Purpose::Serve => {
+                let locks = SqliteLockManager::start(&db).await.map_err(Failure::setup)?;
+                let index = SqliteMailIndex::new(&db, &locks, clock.clone());
+                (
+                    SqliteDirectory::watching(&db, clock),
+                    index,
+                    Some(Arc::new(locks)),
+                )
+            }
+        };
+        let index = Arc::new(index);
         Ok(Self {
-            directory: Arc::new(SqliteDirectory::new(db, Arc::new(SystemClock))),
+            directory: Arc::new(directory),
             ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
             index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
-            blobs: Arc::new(storages(config, db).await?),
+            blobs: Arc::new(storages(config, &Database::Sqlite(db)).await?),
             locks,
         })
+    }
+
+    async fn over_postgres(config: &Config, db: Pg, purpose: Purpose) -> Result<Self, Failure> {
+        let index = Arc::new(PgMailIndex::new(&db, Arc::new(SystemClock)));
+        let locks: Option<Arc<dyn LockManager>> = match purpose {
+            Purpose::Tool => None,
+            Purpose::Serve => {
+                let locks = PgLockManager::start(&db, node()?, LeaseOptions::default());
+                Some(Arc::new(locks.await.map_err(Failure::setup)?))
+            }
+        };
+        let directory: Arc<dyn DirectoryAdmin> = match (config.database.directory, purpose) {
+            (DirectoryKind::Own, Purpose::Tool) => Arc::new(PgDirectory::new(&db)),
+            (DirectoryKind::Own, Purpose::Serve) => Arc::new(PgDirectory::watching(&db)),
+            (DirectoryKind::Views, _) => Arc::new(PgViewDirectory::open(&db).await.map_err(Failure::setup)?),
+        };
+        Ok(Self {
+            directory,
+            ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
+            index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
+            blobs: Arc::new(storages(config, &Database::Postgres(db)).await?),
+            locks,
+        })
+    }
+}
+
+impl Database {
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        match target(config)? {
+            DatabaseUrl::Sqlite(path) => Sqlite::open(path, &sqlite_options(config))
+                .await
+                .map(Self::Sqlite)
+                .map_err(Failure::setup),
+            DatabaseUrl::Postgres(url) => Pg::open(&postgres_options(config, &url)?)
+                .await
+                .map(Self::Postgres)
+                .map_err(Failure::setup),
+        }
+    }
+
+    async fn storage_id(&self, name: &str) -> Result<StorageId, Failure> {
+        match self {
+            Self::Sqlite(db) => db.storage_id(name).await,
+            Self::Postgres(db) => db.storage_id(name).await,
+        }
+        .map_err(Failure::setup)
     }
 }
 
 /// Brings the database to the shape that this release needs; answers what was applied.
 pub(crate) async fn migrate(config: &Config) -> Result<Vec<String>, Failure> {
     match target(config)? {
-        DatabaseUrl::Sqlite(path) => Sqlite::migrate(path, &options(config))
+        DatabaseUrl::Sqlite(path) => Sqlite::migrate(path, &sqlite_options(config))
+            .await
+            .map_err(Failure::setup),
+        DatabaseUrl::Postgres(url) => Pg::migrate(&postgres_options(config, &url)?)
             .await
             .map_err(Failure::setup),
     }
+}
+
+/// Limits of attempts and usage: shared by all frontends through Redis, with this process's own as the net beneath.
+pub(crate) fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, Failure> {
+    let local = Arc::new(MemoryLimiter::new());
+    let Some(url) = &config.redis.url else {
+        return Ok(local);
+    };
+    let options = RedisOptions {
+        url: with_password(url, config.redis.password_file.as_deref(), "redis.url")?,
+        pool_size: config.redis.connections as usize,
+        timeout: Duration::from_millis(config.redis.timeout_millis),
+        prefix: config.redis.prefix.clone(),
+    };
+    let shared = RedisLimiter::connect(options)
+        .context("redis.url")
+        .map_err(Failure::setup)?;
+    Ok(Arc::new(FallbackLimiter::new(Arc::new(shared), local)))
 }
 
 /// Where a message waits while it is taken in: as configured, else beside the default storage.
@@ -94,10 +199,21 @@ pub(crate) fn spool_directory(config: &Config) -> anyhow::Result<PathBuf> {
     Ok(directory)
 }
 
-async fn database(config: &Config) -> Result<Sqlite, Failure> {
-    match target(config)? {
-        DatabaseUrl::Sqlite(path) => Sqlite::open(path, &options(config)).await.map_err(Failure::setup),
+/// Who changes the directory from the command line: the user of this host.
+fn operator() -> Actor {
+    let uid = rustix::process::getuid();
+    Actor {
+        name: format!("operator:uid={}", uid.as_raw()),
+        tenant: None,
     }
+}
+
+/// The name of this frontend in the database: its host's, and its process's, so that two on one host are two.
+fn node() -> Result<NodeName, Failure> {
+    let host = uname().nodename().to_string_lossy().into_owned();
+    let name = format!("{host}/{}", std::process::id());
+    NodeName::new(&name)
+        .ok_or_else(|| Failure::setup(anyhow!("the name of this host is not usable: {host:?}")))
 }
 
 fn target(config: &Config) -> Result<DatabaseUrl, Failure> {
@@ -107,14 +223,52 @@ fn target(config: &Config) -> Result<DatabaseUrl, Failure> {
         .map_err(|why| Failure::setup_text(format!("database.url: {why}")))
 }
 
-fn options(config: &Config) -> SqliteOptions {
+fn sqlite_options(config: &Config) -> SqliteOptions {
     SqliteOptions {
         busy_timeout: Duration::from_secs(config.database.busy_timeout_secs),
         ..SqliteOptions::default()
     }
 }
 
-async fn storages(config: &Config, db: &Sqlite) -> Result<BlobStores, Failure> {
+fn postgres_options(config: &Config, url: &ServiceUrl) -> Result<PgOptions, Failure> {
+    let database = &config.database;
+    let password_file = database.password_file.as_deref();
+    let mut options = PgOptions::new(with_password(url, password_file, "database.url")?);
+    options.direct_url = database
+        .direct_url
+        .as_ref()
+        .map(|url| with_password(url, password_file, "database.direct_url"))
+        .transpose()?;
+    options.pooler = match database.pooler {
+        restante_config::Pooler::None => Pooler::None,
+        restante_config::Pooler::Prepared => Pooler::Prepared,
+        restante_config::Pooler::Transaction => Pooler::Transaction,
+    };
+    options.max_connections = database.connections;
+    Ok(options)
+}
+
+/// A URL with the password of a file in it.
+fn with_password(
+    url: &ServiceUrl,
+    file: Option<&Path>,
+    setting: &'static str,
+) -> Result<Secret<String>, Failure> {
+    let Some(file) = file else {
+        return Ok(Secret::new(url.expose().to_owned()));
+    };
+    let secret = password::first_line_of(file).map_err(Failure::setup)?;
+    let text = str::from_utf8(secret.expose()).context("the password is not text");
+    let text = text.map_err(Failure::setup)?;
+    let mut whole = url::Url::parse(url.expose())
+        .map_err(|error| Failure::setup(anyhow!("{setting}: not a URL: {error}")))?;
+    whole
+        .set_password(Some(text))
+        .map_err(|()| Failure::setup(anyhow!("{setting}: no password fits into it")))?;
+    Ok(Secret::new(whole.into()))
+}
+
+async fn storages(config: &Config, db: &Database) -> Result<BlobStores, Failure> {
     let mut stores = BlobStores::new();
     for (name, storage) in &config.storage {
         let store: Arc<dyn BlobStore> = match storage {
@@ -124,7 +278,7 @@ async fn storages(config: &Config, db: &Sqlite) -> Result<BlobStores, Failure> {
                     .map_err(Failure::setup)?,
             ),
         };
-        let id = db.storage_id(name).await.map_err(Failure::setup)?;
+        let id = db.storage_id(name).await?;
         stores
             .add(id, name, Arc::new(Timeout::new(store, BLOB_LIMIT)))
             .map_err(Failure::setup)?;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::command::{account, deliver, demo, domain, tenant};
+use crate::command::{
+    account, alias, app_password, audit, certificate, deliver, demo, domain, policy, tenant,
+};
 
 /// The POP3 tier of a hosted e-mail provider.
 ///
@@ -74,6 +76,21 @@ pub(crate) enum Command {
     /// Users who read mail
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Second addresses of users
+    #[command(subcommand)]
+    Alias(alias::AliasCommand),
+    /// Passwords for single programs
+    #[command(subcommand)]
+    AppPassword(app_password::AppPasswordCommand),
+    /// Certificates of tenants
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
+    /// What tenants lay down for their users
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Who did what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Put a message into a maildrop
     #[command(
         after_help = "Example:\n  restante deliver --to alice@example.org < message.eml\n\n\

@@ -4,6 +4,7 @@
 //! can be asked, at [`server`] for what runs.
 
 mod backends;
+mod certificates;
 mod cli;
 mod command;
 mod logging;

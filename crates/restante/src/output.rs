@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A command that failed: one message, with the remedy, and an exit code.
 #[derive(Debug)]
@@ -70,6 +72,13 @@ impl fmt::Display for Failure {
 /// Prints a line to standard output.
 pub(crate) fn line(text: impl fmt::Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
+}
+
+/// A time as RFC 3339 writes it, to the second.
+pub(crate) fn time(time: std::time::SystemTime) -> String {
+    let at = OffsetDateTime::from(time);
+    let second = at.replace_nanosecond(0).unwrap_or(at);
+    second.format(&Rfc3339).unwrap_or_else(|_| "?".to_owned())
 }
 
 /// Prints rows: aligned columns under a heading, or JSON.

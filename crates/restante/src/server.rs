@@ -2,18 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use restante_auth::{AuthLimits, Authenticator, GateLimits};
-use restante_config::{Config, Listener as ListenerConfig, Protocol, UnknownName};
+use restante_auth::{
+    AuditLog, AuthLimits, AuthPorts, Authenticator, Directory, GateLimits, Keyring, Limiter, Roster,
+    TenantTable,
+};
+use restante_config::{Config, Listener as ListenerConfig, Mechanism, OldestVersion, Protocol, UnknownName};
 use restante_lmtp::{LmtpConnection, LmtpService, LmtpSettings};
 use restante_lock::fresh_session_id;
 use restante_net::{
     AcceptEvent, AcceptRules, Accepted, BudgetLimits, CertificateFiles, CertificateReport, CertificateStore,
-    ConnectionBudget, Drain, ListenAddress, Listener, ListenerSpec, ProxyPolicy, RateFloor, TlsSettings,
-    TlsStack, open_file_limit, raise_open_file_limit,
+    ClientAuthority, ConnectionBudget, Drain, ListenAddress, Listener, ListenerSpec, ProxyPolicy, RateFloor,
+    TlsFloor, TlsSettings, TlsStack, open_file_limit, pairs_in, raise_open_file_limit,
 };
-use restante_server::{Entry, Pop3Service, Pop3Settings, Ports, refusal_line};
+use restante_oauth::{OauthLimits, OauthOptions, OauthVerifier};
+use restante_sasl::LoginMechanism;
+use restante_server::{Entry, Expiry, Oversight, Pop3Service, Pop3Settings, Ports, refusal_line};
 use restante_session::SessionPolicy;
 use restante_store::{Collector, CollectorSettings, Deliverer};
 use restante_types::{Clock, Octets, SystemClock, TenantId};
@@ -21,21 +26,31 @@ use rustix::system::uname;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info, warn};
 
-use crate::backends::{Backends, spool_directory};
+use crate::backends::{Backends, limiter, spool_directory};
+use crate::certificates;
 use crate::output::Failure;
 use crate::password;
 
 /// Open files that are not for connections.
 const RESERVED_FILES: u64 = 128;
+/// How long the end waits for the last lines of the audit.
+const AUDIT_FLUSH: Duration = Duration::from_secs(5);
+/// How often certificate files are looked at.
+const LOOK_AT_FILES: Duration = Duration::from_secs(20);
 
 /// A server that is bound and ready to run.
 pub(crate) struct Server {
     listeners: Vec<Bound>,
     certificates: Option<Arc<CertificateStore>>,
     collector: Option<Collector>,
+    oversight: Oversight,
+    expiry: Expiry,
+    authenticator: Arc<Authenticator>,
     drain: Drain,
     deadline: Duration,
     signals: Signals,
+    files: Vec<WatchedFile>,
+    config: Config,
     config_path: Option<PathBuf>,
 }
 
@@ -78,8 +93,11 @@ impl Server {
     ) -> Result<Self, Failure> {
         raise_open_file_limit();
         let tenants = bound_tenants(config, backends).await?;
-        let ports = ports(config, backends)?;
+        let ports = ports(config, backends).await?;
         let tls = Tls::open(config)?;
+        let certificates = tls.as_ref().map(|tls| Arc::clone(&tls.certificates));
+        let oversight = oversight(config, backends, &ports, certificates.clone())?;
+        oversight.refresh().await.map_err(Failure::setup)?;
         let (budget, delivery_budget) = budgets(config);
         let deliverer = Deliverer::new(
             Arc::clone(&backends.index),
@@ -107,11 +125,20 @@ impl Server {
         }
         Ok(Self {
             listeners,
-            certificates: tls.map(|tls| tls.certificates),
+            files: watched(config),
+            certificates,
+            authenticator: Arc::clone(&ports.authenticator),
+            oversight,
+            expiry: Expiry {
+                ledger: Arc::clone(&backends.ledger),
+                tenants: Arc::clone(&ports.tenants),
+                clock: Arc::new(SystemClock),
+            },
             collector: config.collector.enabled.then(|| collector(config, backends)),
             drain: Drain::new(),
             deadline: Duration::from_secs(config.drain.deadline_secs),
             signals: Signals::listen().map_err(Failure::setup)?,
+            config: config.clone(),
             config_path: config_path.map(Path::to_owned),
         })
     }
@@ -136,9 +163,14 @@ impl Server {
             listeners,
             certificates,
             collector,
+            oversight,
+            expiry,
+            authenticator,
             drain,
             deadline,
             signals,
+            files,
+            config,
             config_path,
         } = self;
         for bound in listeners {
@@ -155,11 +187,18 @@ impl Server {
                 collector.run().await;
             }
         });
+        let expiring = tokio::spawn(async move {
+            expiry.run().await;
+        });
+        let overseeing = tokio::spawn(oversight.run());
+        let watching = tokio::spawn(watch_files(certificates.clone(), config, files));
         let following = follow(signals, drain.clone(), deadline, certificates, config_path);
         let signals = tokio::spawn(following);
         let report = drain.finished().await;
-        signals.abort();
-        collecting.abort();
+        for task in [signals, collecting, expiring, overseeing, watching] {
+            task.abort();
+        }
+        authenticator.flush_audit(AUDIT_FLUSH).await;
         info!(
             cut = report.n_cut,
             elapsed_ms = u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
@@ -215,7 +254,19 @@ impl Tls {
                 UnknownName::Default => restante_net::UnknownName::Default,
                 UnknownName::Refuse => restante_net::UnknownName::Refuse,
             },
+            floor: match config.tls.oldest_version {
+                OldestVersion::Tls12 => TlsFloor::Tls12,
+                OldestVersion::Tls13 => TlsFloor::Tls13,
+            },
             handshake_timeout: Duration::from_secs(config.tls.handshake_timeout_secs),
+            client_authority: config
+                .tls
+                .client_authority_file
+                .clone()
+                .map(|file| ClientAuthority {
+                    file,
+                    required: false,
+                }),
             ..TlsSettings::default()
         };
         let stack = TlsStack::new(&settings, Arc::clone(&certificates)).map_err(Failure::setup)?;
@@ -233,13 +284,61 @@ pub(crate) fn open_certificates(
     CertificateStore::open(&certificate_files(config), SystemClock.wall()).map_err(Failure::setup)
 }
 
+/// The pairs that the configuration names, then those of its folder.
 fn certificate_files(config: &Config) -> Vec<CertificateFiles> {
-    let files = config.tls.certificate.iter().map(|pair| CertificateFiles {
+    let named = config.tls.certificate.iter().map(|pair| CertificateFiles {
         names: pair.names.clone(),
         certificate: pair.certificate_file.clone(),
         key: pair.key_file.clone(),
     });
-    files.collect()
+    let mut files: Vec<CertificateFiles> = named.collect();
+    if let Some(folder) = &config.tls.certificate_directory {
+        match pairs_in(folder) {
+            Ok(found) => files.extend(found),
+            Err(error) => error!(%error, "certificates of the folder not loaded"),
+        }
+    }
+    files
+}
+
+/// A certificate or key file, and when it was last changed.
+type WatchedFile = (PathBuf, Option<SystemTime>);
+
+fn watched(config: &Config) -> Vec<WatchedFile> {
+    let pairs = certificate_files(config).into_iter();
+    let files = pairs.flat_map(|pair| [pair.certificate, pair.key]);
+    files
+        .map(|file| {
+            let changed = std::fs::metadata(&file).and_then(|about| about.modified());
+            (file, changed.ok())
+        })
+        .collect()
+}
+
+/// Reloads certificates whose files change, for ever.
+async fn watch_files(
+    certificates: Option<Arc<CertificateStore>>,
+    config: Config,
+    mut known: Vec<WatchedFile>,
+) {
+    let Some(certificates) = certificates else {
+        return;
+    };
+    loop {
+        tokio::time::sleep(LOOK_AT_FILES).await;
+        let (store, settings, before) = (Arc::clone(&certificates), config.clone(), known.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let now = watched(&settings);
+            if now != before {
+                info!("certificate files changed");
+                log_report(&store.reload(&certificate_files(&settings), SystemClock.wall()));
+            }
+            now
+        });
+        if let Ok(now) = looking.await {
+            known = now;
+        }
+    }
 }
 
 fn log_report(report: &CertificateReport) {
@@ -273,7 +372,7 @@ pub(crate) async fn bound_tenants(
     Ok(tenants)
 }
 
-fn ports(config: &Config, backends: &Backends) -> Result<Ports, Failure> {
+async fn ports(config: &Config, backends: &Backends) -> Result<Ports, Failure> {
     let auth = &config.auth;
     let mut gate = GateLimits::default();
     if auth.verify_permits > 0 {
@@ -282,17 +381,86 @@ fn ports(config: &Config, backends: &Backends) -> Result<Ports, Failure> {
     gate.queue = auth.verify_queue as usize;
     gate.wait = Duration::from_secs(auth.verify_wait_secs);
     let limits = AuthLimits {
-        params: password::params(auth),
         gate,
-        login_delay: Duration::from_secs(config.limits.login_delay_secs),
         ..AuthLimits::default()
     };
-    let directory = Arc::clone(&backends.directory);
-    let authenticator = Authenticator::new(directory, limits).map_err(Failure::setup)?;
+    let directory: Arc<dyn Directory> = backends.directory.clone();
+    let rule = password::rule(auth).map_err(Failure::setup)?;
+    let limiter: Arc<dyn Limiter> = limiter(config)?;
+    let auth = AuthPorts {
+        audit: AuditLog::start(Arc::clone(&directory)),
+        limiter: limiter.clone(),
+        tokens: Some(Arc::new(tokens(config, rule.keyring.clone())?)),
+        rule,
+        clock: Arc::new(SystemClock),
+        directory,
+    };
+    let authenticator = Authenticator::open(auth, limits).await.map_err(Failure::setup)?;
     let locks = backends.locks.clone();
     let locks = locks.ok_or_else(|| Failure::setup_text("the database was not opened to serve"))?;
     let (index, blobs) = (Arc::clone(&backends.index), Arc::clone(&backends.blobs));
-    Ok(Ports::new(Arc::new(authenticator), locks, index, blobs))
+    let tenants = Arc::new(TenantTable::new());
+    Ok(Ports::new(
+        Arc::new(authenticator),
+        locks,
+        index,
+        blobs,
+        limiter,
+        tenants,
+    ))
+}
+
+/// What checks access tokens.
+fn tokens(config: &Config, keyring: Option<Arc<Keyring>>) -> Result<OauthVerifier, Failure> {
+    let extra_roots = match &config.auth.token_authority_file {
+        Some(file) => vec![std::fs::read(file).map_err(Failure::setup)?],
+        None => Vec::new(),
+    };
+    let options = OauthOptions {
+        open_secret: Arc::new(move |provider| certificates::client_secret(keyring.as_deref(), provider)),
+        extra_roots,
+        clock: Arc::new(SystemClock),
+        limits: OauthLimits::default(),
+    };
+    OauthVerifier::new(options).map_err(Failure::setup)
+}
+
+/// What keeps the server in step with its directory.
+fn oversight(
+    config: &Config,
+    backends: &Backends,
+    ports: &Ports,
+    certificates: Option<Arc<CertificateStore>>,
+) -> Result<Oversight, Failure> {
+    let keyring = password::rule(&config.auth).map_err(Failure::setup)?.keyring;
+    let on_roster = move |roster: &Roster| {
+        if let Some(store) = &certificates {
+            let held = certificates::held(roster, keyring.as_deref());
+            log_report(&store.hold(&held, SystemClock.wall()));
+        }
+    };
+    Ok(Oversight {
+        directory: backends.directory.clone(),
+        tenants: Arc::clone(&ports.tenants),
+        sessions: ports.sessions.clone(),
+        usage: Arc::clone(&ports.usage),
+        authenticator: Arc::clone(&ports.authenticator),
+        clock: Arc::new(SystemClock),
+        on_roster: Box::new(on_roster),
+    })
+}
+
+const fn mechanism(mechanism: Mechanism) -> LoginMechanism {
+    match mechanism {
+        Mechanism::External => LoginMechanism::External,
+        Mechanism::ScramSha256Plus => LoginMechanism::ScramSha256Plus,
+        Mechanism::ScramSha256 => LoginMechanism::ScramSha256,
+        Mechanism::OauthBearer => LoginMechanism::OauthBearer,
+        Mechanism::Xoauth2 => LoginMechanism::Xoauth2,
+        Mechanism::Plain => LoginMechanism::Plain,
+        Mechanism::Login => LoginMechanism::Login,
+        Mechanism::User => LoginMechanism::User,
+    }
 }
 
 /// The places for sessions, and those for deliveries: strangers at the one must not keep mail out at the other.
@@ -351,7 +519,7 @@ fn pop3_settings(
         session_max: Duration::from_secs(limits.session_max_secs),
         bad_commands: limits.bad_commands,
         failed_logins: limits.failed_logins,
-        login_delay: Duration::from_secs(limits.login_delay_secs),
+        mechanisms: config.auth.mechanisms.iter().copied().map(mechanism).collect(),
         ..SessionPolicy::default()
     };
     policy.limits.command = limits.command_line_octets as usize;

@@ -16,7 +16,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 9] = [
     Need {
         program: "curl",
         package: "curl",
@@ -36,6 +36,18 @@ const NEEDS: [Need; 6] = [
     Need {
         program: "postfix",
         package: "postfix",
+    },
+    Need {
+        program: "initdb",
+        package: "postgresql",
+    },
+    Need {
+        program: "pgbouncer",
+        package: "pgbouncer",
+    },
+    Need {
+        program: "redis-server",
+        package: "redis-server",
     },
     Need {
         program: "python3",

@@ -97,10 +97,13 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 /// Where `name` would be run from, if anywhere.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    // Daemons such as Postfix are in folders that an ordinary user's PATH leaves out.
+    // Daemons such as Postfix are in folders that an ordinary user's PATH leaves out; PostgreSQL has one per version.
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let postgres = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let postgres = postgres.filter_map(|version| Some(version.ok()?.path().join("bin")));
     std::env::split_paths(&path)
         .chain(system)
+        .chain(postgres)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
 }

@@ -6,22 +6,71 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ServiceUrl;
+
 /// Where tenants, accounts, locks and the index of messages live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// `sqlite://` and the path of the database file. `restante migrate` makes it.
-    #[schemars(extend("format" = FORMAT))]
-    pub url: String,
-    /// Longest wait for another writer of the database file, in seconds.
+    /// `sqlite://` and the path of a file, for one host; or `postgres://USER@HOST/NAME`, for any number of frontends.
+    /// `restante migrate` makes the tables, and the file.
+    #[schemars(with = "String", extend("format" = FORMAT))]
+    pub url: ServiceUrl,
+    /// File with the password for `postgres://`, on its first line. The URL's own password is better left to the
+    /// environment.
+    pub password_file: Option<PathBuf>,
+    /// What stands between the server and Postgres. A wrong answer is found out at the start and refused.
+    pub pooler: Pooler,
+    /// Where Postgres itself is reached when `url` leads to a pooler: for migrations, to be told of changes, and for
+    /// the locks' heartbeat. Left out with a pooler: `restante migrate` needs it, and `restante serve` asks for changes
+    /// every 20 seconds instead of being told.
+    #[schemars(with = "Option<String>")]
+    pub direct_url: Option<ServiceUrl>,
+    /// Connections to Postgres, for the whole process. Sessions hold none while they wait for their clients.
+    #[schemars(range(min = 2, max = 1000))]
+    pub connections: u32,
+    /// Whose tables tenants and accounts are read from, in Postgres.
+    pub directory: DirectoryKind,
+    /// Longest wait for another writer of an SQLite file, in seconds.
     #[schemars(range(min = 1, max = 60))]
     pub busy_timeout_secs: u64,
+}
+
+/// What stands between the server and Postgres.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Pooler {
+    /// Nothing, or a pooler in session mode.
+    #[default]
+    None,
+    /// PgBouncer 1.21 or later in transaction mode with `max_prepared_statements`.
+    Prepared,
+    /// An older pooler in transaction mode: every statement gets a transaction of its own.
+    Transaction,
+}
+
+/// Whose tables tenants and accounts are read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum DirectoryKind {
+    /// The tables of this server; `restante tenant`, `account` and so on change them.
+    #[default]
+    Own,
+    /// Views over the provider's own tables (`deploy/VIEWS.md`), which this server only reads.
+    Views,
 }
 
 impl Default for Database {
     fn default() -> Self {
         Self {
-            url: "sqlite:///var/lib/restante/restante.db".to_owned(),
+            url: ServiceUrl::new("sqlite:///var/lib/restante/restante.db"),
+            password_file: None,
+            pooler: Pooler::None,
+            direct_url: None,
+            connections: 16,
+            directory: DirectoryKind::Own,
             busy_timeout_secs: 5,
         }
     }
@@ -33,7 +82,7 @@ impl Database {
     /// # Errors
     /// What is wrong with it, as a text for a person. Never after [`Config::check`](crate::Config::check).
     pub fn target(&self) -> Result<DatabaseUrl, &'static str> {
-        self.url.parse()
+        self.url.expose().parse()
     }
 }
 
@@ -42,6 +91,8 @@ impl Database {
 pub enum DatabaseUrl {
     /// One SQLite file, and the process that holds it.
     Sqlite(PathBuf),
+    /// A Postgres database, and any number of frontends.
+    Postgres(ServiceUrl),
 }
 
 /// The `format` of the schema.
@@ -58,9 +109,17 @@ impl FromStr for DatabaseUrl {
                 path => Ok(Self::Sqlite(PathBuf::from(path))),
             };
         }
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Err("Postgres is not supported by this release; write \"sqlite://\" and a path");
+        let rest = text
+            .strip_prefix("postgres://")
+            .or_else(|| text.strip_prefix("postgresql://"));
+        match rest {
+            Some("" | "/") => {
+                Err("no database is named; write \"postgres://restante@db.example.org/restante\"")
+            }
+            Some(_) => Ok(Self::Postgres(ServiceUrl::new(text))),
+            None => Err(
+                "not a database URL; write \"postgres://USER@HOST/NAME\" or \"sqlite:///var/lib/restante/restante.db\"",
+            ),
         }
-        Err("not a database URL; write \"sqlite:///var/lib/restante/restante.db\"")
     }
 }

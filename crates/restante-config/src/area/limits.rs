@@ -41,13 +41,11 @@ pub struct Limits {
     /// Failed logins, before the connection is closed.
     #[schemars(range(min = 1, max = 100))]
     pub failed_logins: u32,
-    /// Least time between two logins of one account, in seconds; announced as LOGIN-DELAY. 0: none.
-    #[schemars(range(min = 0, max = 86_400))]
-    pub login_delay_secs: u64,
     /// Longest command line, in octets with its CRLF. RFC 2449 section 4 asks for at least 255.
     #[schemars(range(min = 255, max = 65_536))]
     pub command_line_octets: u32,
-    /// Longest line inside a SASL exchange, in octets with its CRLF. OAuth tokens reach 5000 octets.
+    /// Longest line inside a SASL exchange, and longest AUTH command, in octets with its CRLF. OAuth tokens reach 5000
+    /// octets.
     #[schemars(range(min = 1024, max = 65_536))]
     pub sasl_line_octets: u32,
 }
@@ -66,7 +64,6 @@ impl Default for Limits {
             session_max_secs: 7200,
             bad_commands: 10,
             failed_logins: 3,
-            login_delay_secs: 0,
             command_line_octets: 512,
             sasl_line_octets: 16_384,
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use restante_store::{Quota, StoreErrorKind};
+use restante_store::{NewMessage, Quota, StoreErrorKind};
 
 use super::scene::{DAY, collected, condemned, delete, deliver, deliver_all, far, kind, maildrop, sizes};
 use crate::MailIndexFixture;
@@ -169,4 +169,38 @@ pub async fn a_delivery_and_the_collector_never_both_get_a_blob(fixture: &mut im
         let (delivered, condemned) = (delivery.await.unwrap(), collector.await.unwrap());
         assert_ne!(delivered, condemned, "exactly one of them gets the blob");
     }
+}
+
+pub async fn messages_that_are_too_old_expire_for_their_tenant_alone(fixture: &mut impl MailIndexFixture) {
+    let (tenant, other) = (fixture.tenant(DAY).await, fixture.tenant(DAY).await);
+    let first = fixture.maildrop(tenant, Quota::default()).await;
+    let second = fixture.maildrop(other, Quota::default()).await;
+    let now = fixture.now();
+    for (maildrop, octets, age) in [
+        (first, 10, DAY * 20),
+        (first, 20, DAY * 10),
+        (first, 30, DAY),
+        (second, 40, DAY * 20),
+    ] {
+        let blob = fixture.index().reserve(maildrop, STORAGE).await.unwrap();
+        let aged = NewMessage {
+            received: now - age,
+            ..message(blob, octets)
+        };
+        fixture.index().deliver(maildrop, aged).await.unwrap();
+    }
+    let ledger = fixture.ledger();
+    let expire = |limit| ledger.expire(tenant, now - DAY * 5, limit);
+    assert_eq!(expire(1).await.unwrap(), 1, "no more than were asked for");
+    assert_eq!(expire(10).await.unwrap(), 1);
+    assert_eq!(expire(10).await.unwrap(), 0, "nothing expires twice");
+    assert_eq!(sizes(fixture, first).await, [30]);
+    assert_eq!(sizes(fixture, second).await, [40]);
+    let (usage, _) = fixture.index().usage(first).await.unwrap();
+    assert_eq!((usage.messages, usage.octets.get()), (1, 30));
+    assert_eq!(
+        condemned(fixture, far(fixture)).await.len(),
+        2,
+        "after the retention"
+    );
 }

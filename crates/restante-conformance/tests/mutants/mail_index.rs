@@ -12,7 +12,7 @@ use restante_store::{
     BlobKey, BlobLedger, BodyRef, Committed, Condemned, Listing, ListingBuilder, MailIndex, MemoryMailIndex,
     NewMessage, Quota, StorageId, StoreError, StoreErrorKind, Usage,
 };
-use restante_types::{Fence, MaildropId, MessageId, MessageNumber, Octets, SessionId, UniqueId};
+use restante_types::{Fence, MaildropId, MessageId, MessageNumber, Octets, SessionId, TenantId, UniqueId};
 
 use crate::assert_bitten;
 use crate::fixture::MemoryIndex;
@@ -259,6 +259,10 @@ impl BlobLedger for Broken {
             }
             _ => self.inner.condemned(now, limit).await,
         }
+    }
+
+    async fn expire(&self, tenant: TenantId, before: SystemTime, limit: usize) -> Result<usize, StoreError> {
+        self.inner.expire(tenant, before, limit).await
     }
 
     async fn collected(&self, blobs: &[Condemned]) -> Result<(), StoreError> {

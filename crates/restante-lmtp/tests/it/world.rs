@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use restante_auth::{
-    Account, AccountState, Credentials, Directory, DirectoryError, DirectoryErrorKind, LoginName,
-};
+use restante_auth::{Account, AccountState, DirectoryError, LoginName, Recipient};
 use restante_lmtp::{LmtpConnection, LmtpService, LmtpSettings, LmtpSummary};
 use restante_lock::{LockManager, LockTable, MemoryLockManager};
 use restante_net::Drain;
@@ -27,7 +24,7 @@ const STORAGE: StorageId = StorageId(1);
 /// Knows a handful of accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Phonebook {
-    accounts: Mutex<HashMap<String, Account>>,
+    recipients: Mutex<HashMap<String, Recipient>>,
     pub(crate) broken: std::sync::atomic::AtomicBool,
 }
 
@@ -37,20 +34,14 @@ impl fmt::Display for Phonebook {
     }
 }
 
-#[async_trait]
-impl Directory for Phonebook {
-    async fn credentials(&self, _: &LoginName) -> Result<Option<Credentials>, DirectoryError> {
-        Ok(None)
-    }
+restante_testkit::knows_recipients!(Phonebook, Phonebook::find);
 
-    async fn recipient(&self, address: &LoginName) -> Result<Option<Account>, DirectoryError> {
+impl Phonebook {
+    fn find(&self, address: &LoginName) -> Result<Option<Recipient>, DirectoryError> {
         if self.broken.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(DirectoryError::new(
-                DirectoryErrorKind::Unavailable,
-                "the phonebook is lost",
-            ));
+            return Err(DirectoryError::unavailable("the phonebook is lost"));
         }
-        Ok(self.accounts.lock().unwrap().get(&address.to_string()).cloned())
+        Ok(self.recipients.lock().unwrap().get(&address.to_string()).cloned())
     }
 }
 
@@ -104,25 +95,27 @@ impl World {
     ) {
         let id = AccountId::new(TenantId::new(tenant).unwrap(), number).unwrap();
         let name = LoginName::parse(address).unwrap();
-        let key = name.to_string();
+        let (key, asked) = (name.to_string(), name.clone());
         let storage = storage.to_owned();
         let account = Account {
             id,
             name,
             state,
+            tenant_state: AccountState::Active,
             quota_octets: None,
             quota_messages: None,
             storage,
         };
-        self.phonebook.accounts.lock().unwrap().insert(key, account);
+        let recipient = Recipient { asked, account };
+        self.phonebook.recipients.lock().unwrap().insert(key, recipient);
         self.index.add_maildrop(id.maildrop(), quota, Duration::ZERO);
     }
 
     /// Makes the directory answer a question about one name with another's account.
     pub(crate) fn confuse(&self, asked: &str, answered: &str) {
-        let mut accounts = self.phonebook.accounts.lock().unwrap();
-        let other = accounts[answered].clone();
-        accounts.insert(asked.to_owned(), other);
+        let mut recipients = self.phonebook.recipients.lock().unwrap();
+        let other = recipients[answered].clone();
+        recipients.insert(asked.to_owned(), other);
     }
 
     fn service(&self) -> LmtpService {

@@ -13,7 +13,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::files::{CertificateError, CertificateFiles, Loaded, load};
+use super::files::{CertificateError, CertificateFiles, HeldPair, Loaded, load, load_held};
 use super::names::NameTable;
 use super::{TlsSetupError, UnknownName};
 
@@ -102,6 +102,19 @@ pub struct CertificateReport {
     pub notices: Vec<CertificateNotice>,
 }
 
+/// What is in force: first the pairs from files, then those held elsewhere, later ones before earlier ones.
+#[derive(Debug, Default)]
+struct Pairs {
+    files: Vec<Loaded>,
+    held: Vec<Loaded>,
+}
+
+impl Pairs {
+    fn iter(&self) -> impl Iterator<Item = &Loaded> {
+        self.files.iter().chain(&self.held)
+    }
+}
+
 /// The certificates that one or more [`crate::TlsStack`]s serve.
 ///
 /// A handshake sees all of the old or all of the new ones, and never waits.
@@ -109,7 +122,7 @@ pub struct CertificateReport {
 pub struct CertificateStore {
     table: ArcSwap<NameTable>,
     /// What the table was made from. Held during a reload, so that two never mix.
-    loaded: Mutex<Vec<Loaded>>,
+    loaded: Mutex<Pairs>,
     provider: CryptoProvider,
 }
 
@@ -137,6 +150,10 @@ impl CertificateStore {
         if !errors.is_empty() {
             return Err(TlsSetupError::Certificates(errors));
         }
+        let loaded = Pairs {
+            files: loaded,
+            held: Vec::new(),
+        };
         let (table, notices) = tabulate(&loaded, now).ok_or(TlsSetupError::NoCertificate)?;
         let report = CertificateReport {
             certificates: statuses(&loaded),
@@ -162,18 +179,51 @@ impl CertificateStore {
                 Ok(pair) => fresh.push(pair),
                 Err(error) => {
                     errors.push(error);
-                    fresh.extend(older_version(&loaded, pair));
+                    fresh.extend(older_version(&loaded.files, pair));
                 }
             }
         }
+        if fresh.is_empty() {
+            return CertificateReport {
+                certificates: statuses(&loaded),
+                errors,
+                notices: Vec::new(),
+            };
+        }
+        loaded.files = fresh;
+        self.put_in_force(&loaded, errors, now)
+    }
+
+    /// Puts in force what is held elsewhere than in files, beside the pairs from files, which go first. Of two pairs
+    /// for one name the later one is shown; one that cannot be used is reported and left out, so that an earlier one
+    /// for its names stays in force.
+    pub fn hold(&self, held: &[HeldPair], now: SystemTime) -> CertificateReport {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = Vec::with_capacity(held.len());
+        let mut errors = Vec::new();
+        for pair in held.iter().rev() {
+            match load_held(pair, &self.provider) {
+                Ok(pair) => fresh.push(pair),
+                Err(error) => errors.push(error),
+            }
+        }
+        loaded.held = fresh;
+        self.put_in_force(&loaded, errors, now)
+    }
+
+    fn put_in_force(
+        &self,
+        loaded: &Pairs,
+        errors: Vec<CertificateError>,
+        now: SystemTime,
+    ) -> CertificateReport {
         let mut notices = Vec::new();
-        if let Some((table, found)) = tabulate(&fresh, now) {
+        if let Some((table, found)) = tabulate(loaded, now) {
             self.table.store(Arc::new(table));
-            *loaded = fresh;
             notices = found;
         }
         CertificateReport {
-            certificates: statuses(&loaded),
+            certificates: statuses(loaded),
             errors,
             notices,
         }
@@ -193,13 +243,15 @@ fn older_version(loaded: &[Loaded], wanted: &CertificateFiles) -> Option<Loaded>
 }
 
 /// The table of names, or `None` without any certificate.
-fn tabulate(loaded: &[Loaded], now: SystemTime) -> Option<(NameTable, Vec<CertificateNotice>)> {
-    let mut table = NameTable::new(Arc::clone(&loaded.first()?.key));
+fn tabulate(loaded: &Pairs, now: SystemTime) -> Option<(NameTable, Vec<CertificateNotice>)> {
+    let mut table = NameTable::new(Arc::clone(&loaded.iter().next()?.key));
     let mut notices = Vec::new();
-    for pair in loaded {
+    for (nth, pair) in loaded.iter().enumerate() {
+        let is_held = nth >= loaded.files.len();
         let certificate = &pair.files.certificate;
         for name in &pair.names {
-            if !table.insert(name, &pair.key) {
+            // That a held pair gives way to a later one is how it is renewed.
+            if !table.insert(name, &pair.key) && !is_held {
                 notices.push(CertificateNotice::NameTaken {
                     name: name.clone(),
                     certificate: certificate.clone(),
@@ -225,7 +277,7 @@ fn tabulate(loaded: &[Loaded], now: SystemTime) -> Option<(NameTable, Vec<Certif
     Some((table, notices))
 }
 
-fn statuses(loaded: &[Loaded]) -> Vec<CertificateStatus> {
+fn statuses(loaded: &Pairs) -> Vec<CertificateStatus> {
     loaded
         .iter()
         .map(|pair| CertificateStatus {

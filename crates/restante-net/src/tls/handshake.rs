@@ -10,6 +10,7 @@ use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, ServerConnection}
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::files::mail_addresses;
 use super::names::normalise_name;
 
 /// The version of TLS that was agreed on.
@@ -158,6 +159,11 @@ impl<S> TlsStream<S> {
     /// The certificate that the client showed in this handshake; verified against the client authority.
     pub fn client_certificate(&self) -> Option<&CertificateDer<'static>> {
         self.inner.get_ref().1.peer_certificates()?.first()
+    }
+
+    /// The mail addresses (rfc822Name) in the client's certificate; none if there is none or it is garbled.
+    pub fn client_mail_addresses(&self) -> Vec<String> {
+        self.client_certificate().map(mail_addresses).unwrap_or_default()
     }
 
     /// The stream below, to look at.

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 pub use certificates::{CertificateNotice, CertificateReport, CertificateStatus, CertificateStore};
-pub use files::{CertificateError, CertificateFiles};
+pub use files::{CertificateError, CertificateFiles, HeldPair, PairFacts, pairs_in};
 pub use handshake::{HandshakeError, HandshakeFault, HandshakeInfo, TlsStream, TlsVersion};
 pub(crate) use names::normalise_name;
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use restante_net::{
-    CertificateError, CertificateFiles, CertificateNotice, CertificateStore, TlsSetupError, TlsStack,
+    CertificateError, CertificateFiles, CertificateNotice, CertificateStore, HeldPair, TlsSetupError,
+    TlsStack, pairs_in,
 };
+use restante_types::Secret;
 use rustls_pki_types::CertificateDer;
 use tokio::io::duplex;
 
@@ -196,4 +198,84 @@ fn start_without_certificates_is_refused() {
         CertificateStore::open(&[], now()),
         Err(TlsSetupError::NoCertificate)
     ));
+}
+
+fn held(label: &str, files: &CertificateFiles) -> HeldPair {
+    HeldPair {
+        label: label.to_owned(),
+        names: Vec::new(),
+        chain: std::fs::read(&files.certificate).unwrap(),
+        key: Secret::new(std::fs::read(&files.key).unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn held_pairs_are_served_by_name_and_the_later_one_wins() {
+    let shelf = Shelf::new();
+    let files = [shelf.put("pop", &["pop.example.org"])];
+    let (store, stack) = open(&files);
+    let old = shelf.put("old", &["pop.acme.test", "only.acme.test"]);
+    let new = shelf.put("new", &["pop.acme.test"]);
+    let report = store.hold(&[held("certificate 1", &old), held("certificate 2", &new)], now());
+    assert!(
+        report.errors.is_empty() && report.notices.is_empty(),
+        "{report:?}"
+    );
+    assert_eq!(served(&stack, "pop.acme.test").await, on_file(&new));
+    assert_eq!(served(&stack, "only.acme.test").await, on_file(&old));
+    assert_eq!(served(&stack, "pop.example.org").await, on_file(&files[0]));
+    assert_eq!(served(&stack, "elsewhere.test").await, on_file(&files[0]));
+    store.hold(&[], now());
+    assert_eq!(served(&stack, "pop.acme.test").await, on_file(&files[0]));
+}
+
+#[tokio::test]
+async fn a_broken_held_pair_leaves_the_earlier_one_in_force() {
+    let shelf = Shelf::new();
+    let (store, stack) = open(&[shelf.put("pop", &["pop.example.org"])]);
+    let (old, new) = (
+        shelf.put("old", &["pop.acme.test"]),
+        shelf.put("new", &["pop.acme.test"]),
+    );
+    let mut broken = held("certificate 2", &new);
+    broken.key = held("", &old).key;
+    let report = store.hold(&[held("certificate 1", &old), broken], now());
+    assert!(
+        report.errors[0].to_string().contains("certificate 2"),
+        "{report:?}"
+    );
+    assert_eq!(served(&stack, "pop.acme.test").await, on_file(&old));
+}
+
+#[test]
+fn a_held_pair_is_inspected_before_it_is_kept() {
+    let shelf = Shelf::new();
+    let files = shelf.put("a", &["pop.acme.test"]);
+    let good = held("a.crt", &files);
+    assert_eq!(good.inspect().unwrap().names, ["pop.acme.test"]);
+    let mut wrong = held("a.crt", &files);
+    wrong.key = held("", &shelf.put("b", &["pop.b.test"])).key;
+    assert!(matches!(wrong.inspect(), Err(CertificateError::Mismatch { .. })));
+}
+
+#[test]
+fn pairs_of_a_folder_are_found_by_their_names() {
+    let shelf = Shelf::new();
+    shelf.put("a", &["pop.a.test"]);
+    let live = shelf.dir.path().join("b.test");
+    std::fs::create_dir(&live).unwrap();
+    std::fs::copy(
+        shelf.put("b", &["pop.b.test"]).certificate,
+        live.join("fullchain.pem"),
+    )
+    .unwrap();
+    std::fs::write(shelf.dir.path().join("README"), "no certificate").unwrap();
+    let found = pairs_in(shelf.dir.path()).unwrap();
+    let names: Vec<_> = found
+        .iter()
+        .map(|pair| pair.certificate.strip_prefix(shelf.dir.path()).unwrap())
+        .collect();
+    assert_eq!(names, ["a.crt", "b.crt", "b.test/fullchain.pem"].map(Path::new));
+    assert_eq!(found[2].key, live.join("privkey.pem"));
+    assert!(pairs_in(&shelf.dir.path().join("absent")).is_err());
 }

@@ -30,7 +30,7 @@ pub(crate) fn loopback() -> ListenerSpec {
 
 /// A folder with pairs of certificate and key.
 pub(crate) struct Shelf {
-    dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Shelf {

@@ -1,21 +1,20 @@
 //! Logins that cannot be decided, maildrops that cannot be opened.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use restante_store::{Fault, StoreErrorKind};
-use restante_testkit::{ALICE, Account, PASSWORD, TestServer};
+use restante_testkit::{ALICE, Account, DirectorySwitch, PASSWORD, SwitchedDirectory, TestServer};
 
-use crate::support::{Switchboard, faulty};
+use crate::support::faulty;
 
 const UNAVAILABLE: &str = "-ERR [SYS/TEMP] Service temporarily unavailable";
 const REFUSED: &str = "-ERR [AUTH] Authentication failed";
 
 #[tokio::test]
 async fn f09_without_a_directory_no_login_is_judged_and_no_password_hashed() {
-    let down = Arc::new(AtomicBool::new(true));
-    let switch = Arc::clone(&down);
+    let switch = DirectorySwitch::default();
+    let handle = switch.clone();
     let server = TestServer::builder()
         // Hashing would find the gate closed and be answered in another way.
         .auth(|auth| {
@@ -23,14 +22,15 @@ async fn f09_without_a_directory_no_login_is_judged_and_no_password_hashed() {
             auth.gate.queue = 0;
             auth.gate.wait = Duration::ZERO;
         })
-        .wrap_directory(move |inner| Arc::new(Switchboard { inner, down: switch }))
+        .wrap_directory(move |inner| Arc::new(SwitchedDirectory::new(inner, handle)))
         .start()
         .await;
+    switch.set_down(true);
     let mut client = server.client().await;
     for (name, password) in [(ALICE, PASSWORD), (ALICE, "wrong")] {
         assert_eq!(client.try_login(name, password).await, UNAVAILABLE);
     }
-    down.store(false, Ordering::SeqCst);
+    switch.set_down(false);
     let mut client = server.client().await;
     let reply = client.try_login(ALICE, PASSWORD).await;
     assert_eq!(
@@ -41,15 +41,16 @@ async fn f09_without_a_directory_no_login_is_judged_and_no_password_hashed() {
 
 #[tokio::test]
 async fn f09_a_directory_that_comes_back_serves_the_same_connection() {
-    let down = Arc::new(AtomicBool::new(true));
-    let switch = Arc::clone(&down);
+    let switch = DirectorySwitch::default();
+    let handle = switch.clone();
     let server = TestServer::builder()
-        .wrap_directory(move |inner| Arc::new(Switchboard { inner, down: switch }))
+        .wrap_directory(move |inner| Arc::new(SwitchedDirectory::new(inner, handle)))
         .start()
         .await;
+    switch.set_down(true);
     let mut client = server.client().await;
     assert_eq!(client.try_login(ALICE, PASSWORD).await, UNAVAILABLE);
-    down.store(false, Ordering::SeqCst);
+    switch.set_down(false);
     client.login(ALICE).await.quit().await;
     server.still_serves().await;
 }

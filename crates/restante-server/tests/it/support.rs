@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use restante_auth::{Account, Credentials, Directory, DirectoryError, DirectoryErrorKind, LoginName};
 use restante_lock::{LockError, LockManager};
 use restante_session::DeleteSet;
 use restante_store::{
@@ -166,44 +165,6 @@ impl BlobStore for Grenade {
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
         self.inner.delete(key).await
-    }
-}
-
-/// A directory that can be down, and counts what it is asked.
-#[derive(Debug)]
-pub(crate) struct Switchboard {
-    pub(crate) inner: Arc<dyn Directory>,
-    pub(crate) down: Arc<AtomicBool>,
-}
-
-impl fmt::Display for Switchboard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-#[async_trait]
-impl Directory for Switchboard {
-    async fn credentials(&self, name: &LoginName) -> Result<Option<Credentials>, DirectoryError> {
-        self.up()?;
-        self.inner.credentials(name).await
-    }
-
-    async fn recipient(&self, address: &LoginName) -> Result<Option<Account>, DirectoryError> {
-        self.up()?;
-        self.inner.recipient(address).await
-    }
-}
-
-impl Switchboard {
-    fn up(&self) -> Result<(), DirectoryError> {
-        if self.down.load(Ordering::SeqCst) {
-            return Err(DirectoryError::new(
-                DirectoryErrorKind::Unavailable,
-                "down on purpose",
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use restante_session::{
-    Answer, Channel, CloseReason, Refusal, Request, Session, SessionPolicy, Step, UnexpectedAnswer,
+    Answer, Channel, CloseReason, Refusal, Request, Session, SessionPolicy, Step, TlsFacts, UnexpectedAnswer,
 };
 
 use crate::world::{Deleted, Driver, Login, Proofs, Whole, World};
@@ -19,7 +19,12 @@ impl Bare {
     fn new(lines: &[u8]) -> Self {
         let now = Driver::new(SessionPolicy::default(), Channel::Tls, World::default()).now;
         let mut bare = Self {
-            session: Session::new(Arc::new(SessionPolicy::default()), Channel::Tls, now),
+            session: Session::new(
+                Arc::new(SessionPolicy::default()),
+                Channel::Tls,
+                TlsFacts::default(),
+                now,
+            ),
             world: World::of_sizes(&[10, 20]),
             out: Vec::new(),
             now,

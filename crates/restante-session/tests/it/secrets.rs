@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use restante_session::{Channel, Request, Session, SessionPolicy, Step};
+use restante_session::{Channel, Request, Session, SessionPolicy, Step, TlsFacts};
 use restante_wire::Command;
 
 use crate::world::{Driver, Proofs, World};
@@ -31,7 +31,7 @@ fn steps_requests_and_sessions_hide_passwords() {
     for login in logins {
         let start = Driver::new(SessionPolicy::default(), Channel::Tls, World::default()).now;
         let policy = Arc::new(SessionPolicy::default());
-        let mut session: Session<Proofs> = Session::new(policy, Channel::Tls, start);
+        let mut session: Session<Proofs> = Session::new(policy, Channel::Tls, TlsFacts::default(), start);
         session.receive(login.as_bytes(), start);
         assert_hidden(&format!("{session:?} {session:#?}"));
         let mut out = Vec::new();

@@ -16,7 +16,8 @@
 
 use std::time::Duration;
 
-use restante_session::{Channel, CloseReason, Refusal, SessionPolicy};
+use restante_sasl::{ChannelBinding, LoginMechanism};
+use restante_session::{Channel, CloseReason, LoginDelay, Refusal, SessionPolicy};
 use restante_wire::Expire;
 
 use crate::world::{Asked, BodyFate, Driver, Message, World};
@@ -107,11 +108,22 @@ impl Setup {
             ["policy", "no-stls"] => self.policy.stls = false,
             ["policy", "crlf-only"] => self.policy.limits.accept_bare_lf = false,
             ["policy", "no-implementation"] => self.policy.implementation = None,
-            ["policy", "login-delay", secs] => {
-                self.policy.login_delay = Duration::from_secs(number(secs));
+            ["policy", "login-delay", secs, per_user @ ..] => {
+                self.policy.login_delay = LoginDelay {
+                    at_most: Duration::from_secs(number(secs)),
+                    per_user: *per_user == ["user"],
+                };
             }
+            ["account", "login-delay", secs] => {
+                self.world.login_delay = Some(Duration::from_secs(number(secs)));
+            }
+            ["tls", "binding"] => self.world.tls.binding = ChannelBinding::exporter([7; 32]),
+            ["tls", "certificate"] => self.world.tls.certificate = true,
             ["policy", "expire", days] => self.policy.expire = Some(Expire::Days(number(days))),
-            ["mechanisms"] => self.policy.mechanisms.clear(),
+            ["mechanisms", names @ ..] => {
+                let known = |name: &&str| LoginMechanism::from_name(name).expect("a way to log in");
+                self.policy.mechanisms = names.iter().map(known).collect();
+            }
             ["account", "read-only"] => self.world.may_delete = false,
             ["account", "expire", days] => self.world.expire = Some(Expire::Days(number(days))),
             ["sizes", sizes @ ..] => {
@@ -120,7 +132,7 @@ impl Setup {
             }
             ["message", unique_id] => self.begin_message(unique_id, false),
             ["message", unique_id, "needs-utf8"] => self.begin_message(unique_id, true),
-            ["logged-in"] | ["verify" | "open" | "body" | "commit", ..] => return false,
+            ["logged-in"] | ["salt" | "verify" | "open" | "body" | "commit", ..] => return false,
             _ => panic!("{trace}.trace:{}: what is `{directive}`?", line + 1),
         }
         true
@@ -259,6 +271,8 @@ impl Play {
                 self.seen = driver.sent.len();
             }
             ["open", "still"] => assert_eq!(driver.closed, None, "{}", self.place),
+            ["salt", outcome] => driver.world.salt = verdict(outcome),
+            ["restrict"] => driver.restrict(),
             ["verify", outcome] => driver.world.verify = verdict(outcome),
             ["open", outcome] => driver.world.open = verdict(outcome),
             ["commit", outcome] => driver.world.commit = verdict(outcome),
@@ -274,6 +288,8 @@ impl Play {
             ["supersede"] => driver.interrupt(CloseReason::Superseded, Refusal::Superseded),
             ["tls", "begun"] => assert!(driver.asked.contains(&Asked::StartTls), "{}", self.place),
             ["no", "tls"] => assert!(!driver.asked.contains(&Asked::StartTls), "{}", self.place),
+            ["claimed", mechanism] => self.claimed(mechanism, "", ""),
+            ["claimed", mechanism, name] => self.claimed(mechanism, name, ""),
             ["claimed", mechanism, name, password] => self.claimed(mechanism, name, password),
             ["nothing", "claimed"] => {
                 let claimed = driver
@@ -341,6 +357,8 @@ fn verdict(outcome: &str) -> Result<(), Refusal> {
         "too-many" => Refusal::TooManyAttempts,
         "unavailable" => Refusal::Unavailable,
         "in-use" => Refusal::InUse,
+        "too-many-sessions" => Refusal::TooManySessions,
+        "read-limit" => Refusal::ReadLimit,
         "login-delay" => Refusal::LoginDelay,
         "late" => Refusal::BodyUnavailable,
         "missing" => Refusal::BodyMissing,

@@ -18,15 +18,27 @@ macro_rules! traces {
 
 traces! {
     apop
+    auth_external
+    auth_external_not_offered
     auth_list
     auth_login
     auth_login_at_once
     auth_none_offered
+    auth_oauthbearer
+    auth_oauthbearer_refused
     auth_plain
     auth_plain_authzid
     auth_plain_dialogue
     auth_plain_refused
+    auth_scram
+    auth_scram_dialogue
+    auth_scram_not_confirmed
+    auth_scram_plus_downgrade
+    auth_scram_plus_not_offered
+    auth_scram_refused
     auth_unknown
+    auth_xoauth2
+    auth_xoauth2_at_once
     capa_clear
     capa_tls
     capa_trusted
@@ -51,6 +63,7 @@ traces! {
     list
     list_empty
     login_delay
+    login_delay_per_user
     message_numbers
     noop
     pass
@@ -60,6 +73,7 @@ traces! {
     quit
     quit_before_login
     quit_then_half_close
+    restricted
     retr
     retr_body_refused
     retr_empty
@@ -88,6 +102,7 @@ traces! {
     update_not_deleted
     update_unknown
     user
+    user_not_offered
     utf8
     utf8_not_offered
     utf8_then_stls

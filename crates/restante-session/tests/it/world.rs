@@ -6,9 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use restante_sasl::{Claim, Salting};
 use restante_session::{
     Access, Answer, Channel, CloseReason, Cut, Opened, Receipts, Refusal, Removed, Request, Session,
-    SessionPolicy, SnapshotBuilder, Step,
+    SessionPolicy, SnapshotBuilder, Step, TlsFacts,
 };
 use restante_types::{AccountId, MessageId, Octets, TenantId, UniqueId};
 use restante_wire::{DotStuffer, Expire, TopCutter};
@@ -18,7 +21,10 @@ use restante_wire::{DotStuffer, Expire, TopCutter};
 pub(crate) enum Proofs {}
 
 #[derive(Debug)]
-pub(crate) struct Login(AccountId);
+pub(crate) struct Login {
+    account: AccountId,
+    server_signature: Option<Vec<u8>>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Whole;
@@ -34,13 +40,20 @@ impl Receipts for Proofs {
 
 impl Login {
     pub(crate) fn somebody() -> Self {
-        Self(AccountId::new(TenantId::new(1).unwrap(), 2).unwrap())
+        Self {
+            account: AccountId::new(TenantId::new(1).unwrap(), 2).unwrap(),
+            server_signature: None,
+        }
     }
 }
 
 impl Access for Login {
     fn account(&self) -> AccountId {
-        self.0
+        self.account
+    }
+
+    fn server_signature(&self) -> Option<&[u8]> {
+        self.server_signature.as_deref()
     }
 }
 
@@ -103,12 +116,15 @@ pub(crate) enum BodyFate {
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) messages: Vec<Message>,
+    pub(crate) tls: TlsFacts,
+    pub(crate) salt: Result<(), Refusal>,
     pub(crate) verify: Result<(), Refusal>,
     pub(crate) open: Result<(), Refusal>,
     pub(crate) body: BodyFate,
     pub(crate) commit: Result<(), Refusal>,
     pub(crate) may_delete: bool,
     pub(crate) expire: Option<Expire>,
+    pub(crate) login_delay: Option<Duration>,
     /// How long every answer takes.
     pub(crate) delay: Duration,
 }
@@ -117,12 +133,15 @@ impl Default for World {
     fn default() -> Self {
         Self {
             messages: Vec::new(),
+            tls: TlsFacts::default(),
+            salt: Ok(()),
             verify: Ok(()),
             open: Ok(()),
             body: BodyFate::Sent,
             commit: Ok(()),
             may_delete: true,
             expire: None,
+            login_delay: None,
             delay: Duration::ZERO,
         }
     }
@@ -155,6 +174,7 @@ impl World {
             snapshot: Arc::new(builder.finish()),
             may_delete: self.may_delete,
             expire: self.expire,
+            login_delay: self.login_delay,
         }
     }
 }
@@ -163,8 +183,10 @@ impl World {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     StartTls,
+    Salt(Vec<u8>),
     Verify {
         name: Vec<u8>,
+        /// The password, the token, or nothing.
         password: Vec<u8>,
         mechanism: &'static str,
     },
@@ -203,6 +225,7 @@ impl Driver {
         #[expect(clippy::disallowed_methods, reason = "the one starting point of virtual time")]
         let now = Instant::now();
         let policy = Arc::new(policy);
+        let session = Session::new(Arc::clone(&policy), channel, world.tls.clone(), now);
         let mut driver = Self {
             world,
             sent: Vec::new(),
@@ -212,7 +235,7 @@ impl Driver {
             n_flushes: 0,
             most_out: 0,
             most_taken: 0,
-            session: Session::new(Arc::clone(&policy), channel, now),
+            session,
             policy,
             out: Vec::new(),
             left_over: Vec::new(),
@@ -261,6 +284,10 @@ impl Driver {
     pub(crate) fn interrupt(&mut self, reason: CloseReason, refusal: Refusal) {
         self.session.interrupt(reason, refusal);
         self.run();
+    }
+
+    pub(crate) const fn restrict(&mut self) {
+        self.session.restrict();
     }
 
     pub(crate) fn abandon(&mut self, reason: CloseReason) {
@@ -347,18 +374,29 @@ impl Driver {
         let answer = match request {
             Request::StartTls => return self.start_tls(),
             Request::Verify(claim) => {
-                let restante_sasl::Claim::Password {
-                    name,
-                    password,
-                    mechanism,
-                } = claim;
-                let password = password.expose().clone();
+                let mut login = Login::somebody();
+                let mechanism = claim.mechanism().name();
+                let (name, password) = match claim {
+                    Claim::Password { name, password, .. } => (name, password.expose().clone()),
+                    Claim::Bearer { name, token, .. } => {
+                        (name.unwrap_or_default(), token.expose().clone().into_bytes())
+                    }
+                    Claim::External { authzid } => (authzid.unwrap_or_default(), Vec::new()),
+                    Claim::Scram { name, .. } => {
+                        login.server_signature = Some(rfc_7677_signature());
+                        (name, Vec::new())
+                    }
+                };
                 self.asked.push(Asked::Verify {
                     name,
                     password,
                     mechanism,
                 });
-                Answer::Verdict(self.world.verify.map(|()| Login::somebody()))
+                Answer::Verdict(self.world.verify.map(|()| login))
+            }
+            Request::Salt(name) => {
+                self.asked.push(Asked::Salt(name));
+                Answer::Salt(self.world.salt.map(|()| rfc_7677_salting()))
             }
             Request::Open(login) => {
                 assert_eq!(login.account().tenant().get(), 1);
@@ -402,7 +440,12 @@ impl Driver {
         self.flush();
         self.asked.push(Asked::StartTls);
         if self.left_over.is_empty() {
-            self.session = Session::after_stls(Arc::clone(&self.policy), self.begun, self.now);
+            self.session = Session::after_stls(
+                Arc::clone(&self.policy),
+                self.world.tls.clone(),
+                self.begun,
+                self.now,
+            );
         } else {
             self.closed = Some(CloseReason::PipelinedBehindStls);
         }
@@ -442,4 +485,19 @@ fn check_lines(out: &[u8]) {
             text.escape_ascii().to_string()
         );
     }
+}
+
+/// The server's side of the example of RFC 7677 section 3.
+fn rfc_7677_salting() -> Salting {
+    Salting {
+        salt: BASE64.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap(),
+        iterations: 4096,
+        nonce: "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned(),
+    }
+}
+
+fn rfc_7677_signature() -> Vec<u8> {
+    BASE64
+        .decode("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+        .unwrap()
 }

@@ -60,7 +60,8 @@ impl Scene {
 pub(crate) async fn maildrop_in(path: &Path) -> (Sqlite, MaildropId) {
     let db = Sqlite::open(path, &options()).await.unwrap();
     let name = LoginName::parse("user@example.org").unwrap();
-    let account = SqliteDirectory::new(&db, clock()).recipient(&name).await.unwrap();
+    let found = SqliteDirectory::new(&db, clock()).recipient(&name).await.unwrap();
+    let account = found.map(|found| found.account);
     (db, account.unwrap().id.maildrop())
 }
 

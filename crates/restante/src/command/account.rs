@@ -7,6 +7,7 @@ use restante_auth::{Account, AccountPatch, AccountState, LoginName, NewAccount};
 use restante_types::Octets;
 use serde::Serialize;
 
+use crate::backends::Backends;
 use crate::cli::{ConfigArg, Limit, ListArgs, limit_or_none};
 use crate::output::{self, Failure, line};
 use crate::password::{self, PasswordSource};
@@ -15,7 +16,8 @@ use crate::password::{self, PasswordSource};
 pub(crate) enum AccountCommand {
     /// Add an account with an empty maildrop
     #[command(
-        after_help = "Example:\n  restante account add alice@example.org --password-stdin < secret.txt"
+        after_help = "Example:\n  restante account add alice@example.org --password-stdin < secret.txt\n  \
+        restante account add bob@example.org --password-file hash.txt --password-is-hash"
     )]
     Add(AddArgs),
     /// List accounts
@@ -45,7 +47,8 @@ pub(crate) enum AccountCommand {
     /// Change an account
     #[command(
         after_help = "Example:\n  restante account set alice@example.org --state login-suspended\n  \
-        restante account set alice@example.org --password-stdin < secret.txt"
+        restante account set alice@example.org --password-stdin < secret.txt\n  \
+        restante account set alice@example.org --rename alice.smith@example.org"
     )]
     Set(SetArgs),
     /// Remove an account and its mail
@@ -81,6 +84,9 @@ pub(crate) struct SetArgs {
     /// What it may do
     #[arg(long, value_parser = PossibleValuesParser::new(AccountState::ALL.map(AccountState::as_str)))]
     state: Option<String>,
+    /// Its new name, in a domain of the same tenant; its mail and its unique-ids stay
+    #[arg(long, value_name = "NAME")]
+    rename: Option<String>,
     #[command(flatten)]
     password: PasswordSource,
     /// Octets it may hold, as in 2G; none takes the tenant's quota
@@ -164,10 +170,12 @@ pub(crate) async fn run(command: AccountCommand) -> Result<(), Failure> {
 
 async fn add(args: AddArgs) -> Result<(), Failure> {
     let (settings, backends) = super::open(&args.config.config).await?;
-    let password = args.password.hash(password::params(&settings.auth))?;
+    let name = LoginName::parse(&args.name)?;
+    let scram = wants_scram(&backends, &name).await?;
+    let password = args.password.hash(&password::rule(&settings.auth)?, scram)?;
     let has_password = password.is_some();
     let account = NewAccount {
-        name: LoginName::parse(&args.name)?,
+        name,
         password,
         quota_octets: args.quota.map(Octets),
         quota_messages: args.quota_messages,
@@ -183,9 +191,18 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether the tenant of a name wants SCRAM keys kept beside a password's hash.
+async fn wants_scram(backends: &Backends, name: &LoginName) -> anyhow::Result<bool> {
+    let Some(domain) = backends.directory.domain(name.domain()).await? else {
+        return Ok(false);
+    };
+    let tenant = backends.directory.tenant(&domain.tenant_name).await?;
+    Ok(tenant.is_some_and(|tenant| tenant.policy.wants_scram()))
+}
+
 async fn show(name: &str, json: bool, config: &ConfigArg) -> Result<(), Failure> {
     let (_, backends) = super::open(&config.config).await?;
-    let account = backends.directory.recipient(&LoginName::parse(name)?).await?;
+    let account = backends.directory.account(&LoginName::parse(name)?).await?;
     let account =
         account.ok_or_else(|| anyhow!("there is no account {name}; `restante account list` shows them"))?;
     let (usage, quota) = backends.index.usage(account.id.maildrop()).await?;
@@ -220,16 +237,16 @@ fn held_of(held: u64, limit: Option<u64>) -> String {
 
 async fn set(args: SetArgs) -> Result<(), Failure> {
     let (settings, backends) = super::open(&args.config.config).await?;
+    let name = LoginName::parse(&args.name)?;
+    let scram = wants_scram(&backends, &name).await?;
     let patch = AccountPatch {
         state: args.state.as_deref().and_then(AccountState::from_name),
-        password: args.password.hash(password::params(&settings.auth))?,
+        name: args.rename.as_deref().map(LoginName::parse).transpose()?,
+        password: args.password.hash(&password::rule(&settings.auth)?, scram)?,
         quota_octets: args.quota.map(|limit| limit.0.map(Octets)),
         quota_messages: args.quota_messages.map(|limit| limit.0),
     };
-    let account = backends
-        .directory
-        .set_account(&LoginName::parse(&args.name)?, patch)
-        .await?;
+    let account = backends.directory.set_account(&name, patch).await?;
     line(format!("Account {} changed.", account.name))?;
     Ok(())
 }

@@ -67,13 +67,15 @@ pub(crate) async fn run(args: DeliverArgs) -> Result<(), Failure> {
 /// The account behind an address, if it receives mail.
 async fn recipient(backends: &Backends, address: &str) -> anyhow::Result<Account> {
     let name = LoginName::parse(address).with_context(|| format!("{address:?} is no address"))?;
-    let account = backends.directory.recipient(&name).await?;
+    let found = backends.directory.recipient(&name).await?;
+    let account = found.map(|found| found.account);
     let account =
         account.ok_or_else(|| anyhow!("there is no account {name}; `restante account list` shows them"))?;
-    if !account.state.may_receive() {
+    if !account.may_receive() {
         bail!(
-            "account {name} is {} and receives no mail",
-            account.state.as_str()
+            "account {name} is {}, its tenant {}: it receives no mail",
+            account.state.as_str(),
+            account.tenant_state.as_str()
         );
     }
     Ok(account)

@@ -97,10 +97,8 @@ async fn furnish(config: &Config, backends: &Backends, place: &Place) -> anyhow:
         if directory.recipient(&name).await?.is_some() {
             directory.remove_account(&name).await?;
         }
-        let hash = password::hash_octets(
-            place.password(local_part)?.as_bytes(),
-            password::params(&config.auth),
-        )?;
+        let rule = password::rule(&config.auth)?;
+        let hash = password::hash_octets(place.password(local_part)?.as_bytes(), &rule, false)?;
         let account = NewAccount {
             name,
             password: Some(hash),

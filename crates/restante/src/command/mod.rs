@@ -1,11 +1,16 @@
 //! The commands, a file each.
 
 pub(crate) mod account;
+pub(crate) mod alias;
+pub(crate) mod app_password;
+pub(crate) mod audit;
+pub(crate) mod certificate;
 mod check_config;
 pub(crate) mod deliver;
 pub(crate) mod demo;
 pub(crate) mod domain;
 mod migrate;
+pub(crate) mod policy;
 mod serve;
 pub(crate) mod tenant;
 
@@ -29,6 +34,11 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tenant(command) => tenant::run(command).await,
         Command::Domain(command) => domain::run(command).await,
         Command::Account(command) => account::run(command).await,
+        Command::Alias(command) => alias::run(command).await,
+        Command::AppPassword(command) => app_password::run(command).await,
+        Command::Certificate(command) => certificate::run(command).await,
+        Command::Policy(command) => policy::run(command).await,
+        Command::Audit(command) => audit::run(command).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write, as into a closed pipe.

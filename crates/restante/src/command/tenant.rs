@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use restante_auth::{Tenant, TenantPatch};
+use restante_auth::{AccountState, Tenant, TenantPatch};
 use restante_types::Octets;
 use serde::Serialize;
 
@@ -62,6 +63,18 @@ pub(crate) enum TenantCommand {
 pub(crate) struct SetArgs {
     /// Its name
     name: String,
+    /// What its accounts may do at most; of this and an account's own state the stricter holds
+    #[arg(long, value_parser = PossibleValuesParser::new(AccountState::ALL.map(AccountState::as_str)))]
+    state: Option<String>,
+    /// The domain of login names without one, where the tenant is known by the listener or the server's name; or none
+    #[arg(long, value_name = "DOMAIN")]
+    default_domain: Option<String>,
+    /// A name of the server that is this tenant's: clients that ask for it are its users. May be given several times
+    #[arg(long, value_name = "NAME")]
+    add_server_name: Vec<String>,
+    /// A name of the server that is this tenant's no more
+    #[arg(long, value_name = "NAME")]
+    remove_server_name: Vec<String>,
     /// The storage for new mail; older mail stays where it is
     #[arg(long)]
     storage: Option<String>,
@@ -159,7 +172,18 @@ pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
             if let Some(storage) = &args.storage {
                 backends.blobs.id(storage)?;
             }
+            for name in &args.add_server_name {
+                backends.directory.add_server_name(&args.name, name).await?;
+            }
+            for name in &args.remove_server_name {
+                backends.directory.remove_server_name(&args.name, name).await?;
+            }
             let patch = TenantPatch {
+                state: args.state.as_deref().and_then(AccountState::from_name),
+                default_domain: args
+                    .default_domain
+                    .map(|domain| (domain != "none").then_some(domain)),
+                policy: None,
                 storage: args.storage,
                 retention: args.retention,
                 quota_octets: args.quota.map(|limit| limit.0.map(Octets)),

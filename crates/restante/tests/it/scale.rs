@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use restante_auth::password::{self, HashParams, Password};
+use restante_auth::password::{self, Password};
 use restante_testkit::memory::resident_octets;
 use restante_types::Secret;
 
@@ -168,12 +168,8 @@ fn add_crowd(demo: &Demo, n: usize) -> bool {
 
 /// A hash that takes no time: ten thousand logins are not what is measured.
 fn cheap_hash() -> Secret<String> {
-    let params = HashParams {
-        memory_kib: 8,
-        iterations: 1,
-        parallelism: 1,
-    };
-    password::hash(&Password::prepare(CROWD_PASSWORD.as_bytes()).unwrap(), params).unwrap()
+    let password = Password::prepare(CROWD_PASSWORD.as_bytes()).unwrap();
+    password::hash(&password, &restante_testkit::quick_rule()).unwrap()
 }
 
 /// Keeps `n` sessions open on threads of their own, each logged in as a user of its own.

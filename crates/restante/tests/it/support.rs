@@ -1,6 +1,7 @@
 //! A running `restante`, and what it takes to talk to it.
 
 mod demo;
+mod fleet;
 mod lmtp;
 mod pop3;
 mod server;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use restante_types::{Clock, SystemClock};
 
 pub(crate) use self::demo::Demo;
+pub(crate) use self::fleet::{ALICE, Fleet, Layout, PASSWORD, eventually};
 pub(crate) use self::lmtp::Lmtp;
 pub(crate) use self::pop3::Pop3;
 pub(crate) use self::server::{POP3S, Server};

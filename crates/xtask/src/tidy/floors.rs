@@ -38,6 +38,7 @@ const FLOORS: &[(Floor, &[&str])] = &[
             "restante-sqlite",
             "restante-object-store",
             "restante-redis",
+            "restante-oauth",
             "restante-plugin",
         ],
     ),

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use restante_config::{Certificate, Config, Storage};
+use restante_config::{Certificate, Config, ServiceUrl, Storage};
 
 pub(super) const TENANT: &str = "demo";
 pub(super) const DOMAIN: &str = "demo.test";
@@ -98,7 +98,7 @@ impl Place {
 
     /// Points a configuration at this folder.
     pub(super) fn furnish_configuration(&self, config: &mut Config) {
-        config.database.url = format!("sqlite://{}", self.root.join(DATABASE).display());
+        config.database.url = ServiceUrl::new(format!("sqlite://{}", self.root.join(DATABASE).display()));
         config.storage = [(
             config.default_storage.clone(),
             Storage::File {

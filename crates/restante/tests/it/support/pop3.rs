@@ -1,8 +1,9 @@
-//! A POP3S session, line by line.
+//! A POP3 session, line by line.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 
 use restante_testkit::{TestCertificate, TlsOptions};
 use rustls_pki_types::CertificateDer;
@@ -10,32 +11,83 @@ use rustls_pki_types::pem::PemObject;
 
 use super::PATIENCE;
 
-/// A raw POP3S session.
+/// A raw session.
 pub(crate) struct Pop3 {
-    stream: BufReader<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>,
+    stream: BufReader<Box<dyn Stream>>,
+    /// The `tls-exporter` channel binding (RFC 9266).
+    pub(crate) exporter: Option<[u8; 32]>,
 }
 
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 impl Pop3 {
-    /// Connects and reads the greeting.
+    /// Connects over TLS and reads the greeting.
     pub(crate) fn connect(port: u16, certificate: &Path) -> Self {
         let certificate = CertificateDer::from_pem_file(certificate).unwrap();
-        let config = TestCertificate::client_config(certificate, &TlsOptions::default());
+        Self::connect_with(
+            port,
+            TestCertificate::client_config(certificate, &TlsOptions::default()),
+        )
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn connect_with(port: u16, config: Arc<rustls::ClientConfig>) -> Self {
         let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
-        let tls = rustls::ClientConnection::new(config, name).unwrap();
-        let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-        tcp.set_nodelay(true).unwrap();
-        let mut pop3 = Self {
-            stream: BufReader::with_capacity(1 << 16, rustls::StreamOwned::new(tls, tcp)),
-        };
+        let mut tls = rustls::ClientConnection::new(config, name).unwrap();
+        let mut tcp = tcp(port);
+        while tls.is_handshaking() {
+            tls.complete_io(&mut tcp).unwrap();
+        }
+        let exporter = tls
+            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+            .unwrap();
+        Self::greeted(Box::new(rustls::StreamOwned::new(tls, tcp)), Some(exporter))
+    }
+
+    /// Connects as a load balancer does for a client of that address.
+    pub(crate) fn behind_balancer(port: u16, client: Ipv4Addr) -> Self {
+        let mut tcp = tcp(port);
+        tcp.write_all(format!("PROXY TCP4 {client} 192.0.2.1 50000 110\r\n").as_bytes())
+            .unwrap();
+        Self::greeted(Box::new(tcp), None)
+    }
+
+    fn greeted(stream: Box<dyn Stream>, exporter: Option<[u8; 32]>) -> Self {
+        let stream = BufReader::with_capacity(1 << 16, stream);
+        let mut pop3 = Self { stream, exporter };
         let greeting = pop3.line();
         assert!(greeting.starts_with("+OK"), "{greeting}");
         pop3
     }
 
+    /// The reply to USER and PASS.
+    pub(crate) fn try_login(&mut self, name: &str, password: &str) -> String {
+        self.ok(&format!("USER {name}"));
+        self.ask(&format!("PASS {password}"))
+    }
+
     pub(crate) fn send(&mut self, text: &str) {
         self.stream.get_mut().write_all(text.as_bytes()).unwrap();
         self.stream.get_mut().flush().unwrap();
+    }
+
+    /// Sends what the server may not want to hear the end of.
+    pub(crate) fn try_send(&mut self, text: &str) {
+        drop(self.stream.get_mut().write_all(text.as_bytes()));
+    }
+
+    /// Waits until the server closes; the last line that came, if any did.
+    pub(crate) fn last_line(&mut self) -> Option<String> {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("still open"),
+            // A reset, because more was sent than it read.
+            Ok(_) | Err(_) => {}
+        }
+        let rest = String::from_utf8_lossy(&rest);
+        rest.lines().last().map(str::to_owned)
     }
 
     /// A line without its CRLF.
@@ -107,4 +159,11 @@ impl Pop3 {
             }
         })
     }
+}
+
+fn tcp(port: u16) -> TcpStream {
+    let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp.set_nodelay(true).unwrap();
+    tcp
 }

@@ -18,13 +18,25 @@ pub(crate) struct Server {
 impl Server {
     /// Serves the data of a demo that has ended; `listeners` and `more` are parts of the configuration.
     pub(crate) fn start(demo: &Demo, listeners: &str, more: &str) -> Self {
-        let folder = demo.folder().to_owned();
+        let data = demo.data().display();
+        let database = format!("url = \"sqlite://{data}/restante.db\"");
+        Self::start_on(
+            demo.folder(),
+            &database,
+            &demo.data().join("blobs"),
+            listeners,
+            more,
+        )
+    }
+
+    /// Serves any database from a folder of its own; `database` is that part of the configuration.
+    pub(crate) fn start_on(folder: &Path, database: &str, blobs: &Path, listeners: &str, more: &str) -> Self {
+        let folder = folder.to_owned();
         write_pair(&folder);
-        let (data, place) = (demo.data().display(), folder.display());
+        let (blobs, place) = (blobs.display(), folder.display());
         let text = format!(
             "{listeners}\n[[tls.certificate]]\ncertificate_file = \"{place}/c.pem\"\nkey_file = \"{place}/k.pem\"\n\
-             [database]\nurl = \"sqlite://{data}/restante.db\"\n[storage.main]\nkind = \"file\"\n\
-             path = \"{data}/blobs\"\n{more}"
+             [database]\n{database}\n[storage.main]\nkind = \"file\"\npath = \"{blobs}\"\n{more}"
         );
         let config = folder.join("serve.toml");
         fs::write(&config, text).unwrap();

@@ -1,0 +1,30 @@
+//! Index, lock and directory in Postgres, for any number of frontends.
+//!
+//! Decides nothing about octets and knows no other technology. Works directly and behind PgBouncer in transaction
+//! mode. Start at [`Pg::open`], then [`PgLockManager::start`].
+
+mod admin;
+mod certificates;
+mod database;
+mod directory;
+mod error;
+mod index;
+mod ledger;
+mod lock;
+mod pooler;
+mod schema;
+mod sql;
+mod values;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+pub use database::{Pg, PgOptions};
+pub use directory::PgDirectory;
+pub use error::{PgError, Told};
+pub use index::PgMailIndex;
+pub use lock::{LeaseOptions, NodeName, PgLockManager};
+pub use pooler::Pooler;
+pub use schema::Schema;
+pub use views::PgViewDirectory;

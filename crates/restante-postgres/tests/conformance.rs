@@ -1,0 +1,116 @@
+//! The cases that every index and lock manager must pass, against one database each, directly and behind
+//! PgBouncer in transaction mode.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod scene;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use restante_conformance::{LockManagerFixture, MailIndexFixture, lock_manager_suite, mail_index_suite};
+use restante_lock::LockManager;
+use restante_postgres::{LeaseOptions, PgLockManager, PgMailIndex};
+use restante_store::{BlobLedger, MailIndex, Quota};
+use restante_types::{Clock, MaildropId, SystemClock, TenantId};
+
+use scene::{Scene, add_maildrop, clock, start};
+
+struct OneDatabase {
+    scene: Scene,
+    index: Arc<PgMailIndex>,
+    locks: Arc<PgLockManager>,
+    /// The lease of a frontend that has died is not ended by it.
+    dead: Vec<Arc<PgLockManager>>,
+}
+
+async fn open() -> OneDatabase {
+    OneDatabase::in_scene(Scene::new().await).await
+}
+
+async fn open_pooled() -> OneDatabase {
+    OneDatabase::in_scene(Scene::pooled().await).await
+}
+
+impl OneDatabase {
+    async fn in_scene(scene: Scene) -> Self {
+        Self {
+            index: Arc::new(scene.index()),
+            locks: Arc::new(scene.frontend("frontend").await),
+            scene,
+            dead: Vec::new(),
+        }
+    }
+
+    async fn reopen(&mut self) {
+        let db = self.scene.open().await;
+        self.index = Arc::new(PgMailIndex::new(&db, clock()));
+        let locks = Arc::new(start(&db, "frontend", LeaseOptions::default()).await);
+        self.dead.push(std::mem::replace(&mut self.locks, locks));
+    }
+}
+
+#[async_trait]
+impl MailIndexFixture for OneDatabase {
+    fn index(&self) -> Arc<dyn MailIndex> {
+        Arc::clone(&self.index) as _
+    }
+
+    fn ledger(&self) -> Arc<dyn BlobLedger> {
+        Arc::clone(&self.index) as _
+    }
+
+    fn locks(&self) -> Arc<dyn LockManager> {
+        Arc::clone(&self.locks) as _
+    }
+
+    async fn tenant(&self, retention: Duration) -> TenantId {
+        self.scene.tenant(retention).await
+    }
+
+    async fn maildrop(&self, tenant: TenantId, quota: Quota) -> MaildropId {
+        add_maildrop(&mut self.scene.connect().await, tenant, quota).await
+    }
+
+    async fn fill(&self, maildrop: MaildropId, sizes: &[u64]) {
+        let sizes: Vec<i64> = sizes.iter().map(|size| i64::try_from(*size).unwrap()).collect();
+        scene::fill(&mut self.scene.connect().await, maildrop, &sizes).await;
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemClock.wall()
+    }
+
+    fn grace(&self) -> Duration {
+        PgMailIndex::GRACE
+    }
+
+    async fn restart(&mut self) {
+        self.reopen().await;
+    }
+}
+
+#[async_trait]
+impl LockManagerFixture for OneDatabase {
+    fn manager(&self) -> Arc<dyn LockManager> {
+        Arc::clone(&self.locks) as _
+    }
+
+    async fn maildrop(&self) -> MaildropId {
+        self.scene.maildrop().await
+    }
+
+    async fn restart(&mut self) {
+        self.reopen().await;
+    }
+}
+
+mail_index_suite!(open);
+lock_manager_suite!(open);
+
+mod behind_pgbouncer {
+    use super::*;
+
+    mail_index_suite!(open_pooled);
+    lock_manager_suite!(open_pooled);
+}

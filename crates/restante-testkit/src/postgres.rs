@@ -1,0 +1,311 @@
+//! A real PostgreSQL on loopback, with a database for every test.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::service::{Folder, Service, free_port, postgres_program, unprivileged};
+use crate::{PATIENCE, require};
+
+/// The role that owns the databases: an ordinary one, because row-level security does not hold for a superuser.
+const ROLE: &str = "app";
+const SUPERUSER: &str = "keeper";
+
+/// How a cluster is to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PostgresOptions {
+    /// Whether it syncs to the disk: for tests that crash it.
+    pub fsync: bool,
+}
+
+/// A running cluster. It stops, and its data is gone, when it is dropped or the test process ends.
+#[derive(Debug)]
+pub struct Postgres {
+    service: std::sync::Mutex<Option<Service>>,
+    arguments: Vec<String>,
+    port: u16,
+    last: AtomicU32,
+    folder: Folder,
+}
+
+/// A database that nobody else uses.
+#[derive(Clone, Debug)]
+pub struct PgDatabase {
+    /// Its name.
+    pub name: String,
+    /// The port of its cluster on 127.0.0.1.
+    pub port: u16,
+}
+
+impl PgDatabase {
+    /// How the application connects: as an ordinary role that owns the database.
+    pub fn url(&self) -> String {
+        format!("postgres://{ROLE}@127.0.0.1:{}/{}", self.port, self.name)
+    }
+
+    /// How a superuser connects, to look and to break things.
+    pub fn superuser_url(&self) -> String {
+        format!("postgres://{SUPERUSER}@127.0.0.1:{}/{}", self.port, self.name)
+    }
+
+    /// A connection of the application's role, past everything that is tested.
+    ///
+    /// # Panics
+    /// If the cluster does not answer.
+    pub async fn connect(&self) -> PgConnection {
+        let options = PgConnectOptions::from_str(&self.url()).expect("a URL");
+        options
+            .disable_statement_logging()
+            .connect()
+            .await
+            .expect("the cluster answers")
+    }
+
+    /// Runs statements as a superuser, whom no row-level security holds: to break what is stored.
+    ///
+    /// # Panics
+    /// If the cluster does not answer, or refuses.
+    pub async fn execute(&self, statements: &str) {
+        let mut keeper = PgConnection::connect(&self.superuser_url())
+            .await
+            .expect("the cluster answers");
+        keeper
+            .execute(AssertSqlSafe(statements))
+            .await
+            .expect("the statements are right");
+    }
+}
+
+impl Postgres {
+    /// The cluster that all tests of this process share; `None`, after a loud line, without PostgreSQL on this host.
+    ///
+    /// # Panics
+    /// If it cannot be started, or is missing where everything is required.
+    pub async fn shared() -> Option<&'static Self> {
+        static SHARED: OnceCell<Option<Postgres>> = OnceCell::const_new();
+        let start = || Self::start(PostgresOptions::default());
+        SHARED.get_or_init(start).await.as_ref()
+    }
+
+    /// A cluster of one's own.
+    ///
+    /// # Panics
+    /// As [`Postgres::shared`].
+    pub async fn start(options: PostgresOptions) -> Option<Self> {
+        let found = (postgres_program("initdb"), postgres_program("postgres"));
+        let (Some(initdb), Some(_)) = found else {
+            require::missing("PostgreSQL not found (apt-get install postgresql)");
+            return None;
+        };
+        let folder = Folder::new();
+        let data = folder.path().join("data");
+        let made = unprivileged(&initdb)
+            .args([
+                "-U",
+                SUPERUSER,
+                "--auth=trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "-D",
+            ])
+            .arg(&data)
+            .output()
+            .expect("initdb can be started");
+        assert!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let port = free_port();
+        let sync = if options.fsync { "on" } else { "off" };
+        let arguments = [
+            "-D",
+            &data.display().to_string(),
+            "-p",
+            &port.to_string(),
+            "-k",
+            &folder.path().display().to_string(),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "max_connections=200",
+            "-c",
+            &format!("fsync={sync}"),
+        ];
+        let cluster = Self {
+            service: std::sync::Mutex::new(None),
+            arguments: arguments.map(ToOwned::to_owned).to_vec(),
+            port,
+            last: AtomicU32::new(0),
+            folder,
+        };
+        cluster.start_again().await;
+        let mut keeper = cluster.keeper().await;
+        keeper
+            .execute(AssertSqlSafe(format!("CREATE ROLE {ROLE} LOGIN")))
+            .await
+            .expect("a role can be made");
+        Some(cluster)
+    }
+
+    /// An empty database.
+    ///
+    /// # Panics
+    /// If the cluster does not answer.
+    pub async fn database(&self) -> PgDatabase {
+        let name = format!("t{}", self.last.fetch_add(1, Ordering::Relaxed));
+        let statement = format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0");
+        let mut keeper = self.keeper().await;
+        keeper
+            .execute(AssertSqlSafe(statement))
+            .await
+            .expect("a database can be made");
+        PgDatabase {
+            name,
+            port: self.port,
+        }
+    }
+
+    /// Stops it as a crash does: nothing is written any more.
+    ///
+    /// # Panics
+    /// If another thread panicked in here.
+    pub fn stop_immediately(&self) {
+        let service = self.service.lock().expect("nobody panicked").take();
+        if let Some(mut service) = service {
+            service.end(Signal::QUIT);
+        }
+    }
+
+    /// Stops all of it from answering; connections stay open, and new ones are neither taken nor refused. Not for the
+    /// cluster that tests share.
+    ///
+    /// # Panics
+    /// If another thread panicked in here.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// If another thread panicked in here.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(service) = &*self.service.lock().expect("nobody panicked") {
+            service.signal_family(signal);
+        }
+    }
+
+    /// Starts it again after [`Postgres::stop_immediately`], and waits until it answers.
+    ///
+    /// # Panics
+    /// If it does not answer in time.
+    pub async fn start_again(&self) {
+        let program = postgres_program("postgres").expect("it was found before");
+        let log = self.folder.path().join("log");
+        let started = Service::start(&program, &self.arguments, &log);
+        *self.service.lock().expect("nobody panicked") = Some(started);
+        let deadline = Instant::now() + PATIENCE;
+        while PgConnection::connect_with(&self.options()).await.is_err() {
+            assert!(
+                Instant::now() < deadline,
+                "PostgreSQL does not answer: {}",
+                std::fs::read_to_string(&log).unwrap_or_default()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username(SUPERUSER)
+            .database("postgres")
+            .disable_statement_logging()
+    }
+
+    async fn keeper(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options())
+            .await
+            .expect("the cluster answers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn databases_are_apart_and_the_role_is_an_ordinary_one() {
+        let Some(cluster) = Postgres::shared().await else {
+            return;
+        };
+        let (a, b) = (cluster.database().await, cluster.database().await);
+        a.connect()
+            .await
+            .execute("CREATE TABLE only_here (x int)")
+            .await
+            .unwrap();
+        assert!(
+            b.connect()
+                .await
+                .execute("SELECT * FROM only_here")
+                .await
+                .is_err()
+        );
+        let is_super: (String,) = sqlx::query_as("SELECT current_setting('is_superuser')")
+            .fetch_one(&mut a.connect().await)
+            .await
+            .unwrap();
+        assert_eq!(is_super.0, "off");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_comes_back_after_a_crash() {
+        let Some(cluster) = Postgres::start(PostgresOptions { fsync: true }).await else {
+            return;
+        };
+        let database = cluster.database().await;
+        database
+            .connect()
+            .await
+            .execute("CREATE TABLE kept (x int)")
+            .await
+            .unwrap();
+        cluster.stop_immediately();
+        assert!(PgConnection::connect(&database.url()).await.is_err());
+        cluster.start_again().await;
+        database
+            .connect()
+            .await
+            .execute("SELECT * FROM kept")
+            .await
+            .unwrap();
+    }
+    #[tokio::test]
+    async fn a_paused_cluster_answers_nobody_until_it_is_resumed() {
+        let Some(cluster) = Postgres::start(PostgresOptions::default()).await else {
+            return;
+        };
+        let mut open = cluster.database().await.connect().await;
+        cluster.pause();
+        let wait = Duration::from_millis(200);
+        let mut answer = Box::pin(open.execute("SELECT 1"));
+        assert!(tokio::time::timeout(wait, &mut answer).await.is_err());
+        cluster.resume();
+        answer.await.unwrap();
+    }
+}
