@@ -276,3 +276,37 @@ async fn l07_a_hundred_thousand_messages_are_listed_at_once_and_in_bounded_memor
     client.quit().await;
     server.still_serves().await;
 }
+
+/// Clients that go away in the middle of a dialogue, a few at a time.
+async fn break_off(server: &Arc<TestServer>, times: usize) {
+    const AT_ONCE: usize = 8;
+    let clients = (0..AT_ONCE).map(|_| {
+        let server = Arc::clone(server);
+        tokio::spawn(async move {
+            for nth in 0..times / AT_ONCE {
+                let mut client = server.client().await;
+                match nth % 3 {
+                    0 => assert_eq!(client.command("AUTH PLAIN").await, "+ "),
+                    1 => client.send(b"AUTH PLAIN\r\nAGFsaWNlAHNlY").await,
+                    _ => client.send(b"USER alice\r\nPASS secr").await,
+                }
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a06_a_hundred_thousand_clients_that_go_away_in_mid_auth_leave_nothing() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let server = Arc::new(TestServer::start().await);
+    // What is kept for the next connections is there from now on.
+    break_off(&server, 2_000).await;
+    let watch = memory::Watch::begin();
+    break_off(&server, 100_000).await;
+    println!("broken off: memory grew by {} KiB", watch.growth() >> 10);
+    assert!(watch.growth() < 8 << 20, "memory grew by {}", watch.growth());
+    server.still_serves().await;
+}
