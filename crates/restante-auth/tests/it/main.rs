@@ -9,7 +9,6 @@ mod cached_logins;
 mod cancelled_logins;
 mod keyring;
 mod limits;
-mod logins;
 mod names;
 mod passwords;
 mod refusals;
