@@ -22,6 +22,7 @@ use sqlx::{ConnectOptions, Connection, FromRow, Postgres};
 use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
+use tracing::debug;
 
 use crate::PgError;
 use crate::error::{commit_failed, failed, not_connected, spares_connection};
@@ -602,19 +603,33 @@ impl Drop for Tx {
         let Some(mut conn) = self.conn.take() else {
             return;
         };
+        let is_whole = !self.is_busy;
         match Handle::try_current() {
-            Ok(runtime) if self.is_open && !self.is_busy => {
+            Ok(runtime) if is_whole && self.is_open => {
                 runtime.spawn(roll_back(conn, self.inner.limit));
             }
-            _ if self.is_open || self.is_busy => conn.close_on_drop(),
-            _ => {}
+            Ok(runtime) if is_whole => {
+                runtime.spawn(give_back(conn, self.inner.limit));
+            }
+            _ => conn.close_on_drop(),
         }
+    }
+}
+
+/// The pool sees by a round trip that a connection is whole, and knows no end of waiting for it: on a way that
+/// swallows everything the connection's place would be lost.
+async fn give_back(mut conn: PoolConnection<Postgres>, limit: Duration) {
+    if timeout(limit, conn.return_to_pool()).await.is_err() {
+        // Dropped in the middle of it, so that it is closed and its place is free.
+        debug!("a connection was given up on its way back");
     }
 }
 
 async fn roll_back(mut conn: PoolConnection<Postgres>, limit: Duration) {
     let rolled_back = timeout(limit, sqlx::raw_sql(ROLLBACK).execute(&mut *conn)).await;
-    if !matches!(rolled_back, Ok(Ok(_))) {
+    if matches!(rolled_back, Ok(Ok(_))) {
+        give_back(conn, limit).await;
+    } else {
         conn.close_on_drop();
     }
 }
