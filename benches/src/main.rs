@@ -4,6 +4,8 @@
 
 mod refusals;
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -20,12 +22,22 @@ enum Measurement {
         /// How often each is refused.
         #[arg(long, default_value_t = 20_000)]
         times: usize,
+        /// The shortest time of a refusal.
+        #[arg(long, default_value_t = 0)]
+        floor_millis: u64,
+        /// How many are refused at the same time.
+        #[arg(long, default_value_t = 1)]
+        at_once: usize,
     },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
-        Measurement::Refusals { times } => refusals::run(times).await,
+        Measurement::Refusals {
+            times,
+            floor_millis,
+            at_once,
+        } => refusals::run(times, Duration::from_millis(floor_millis), at_once).await,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use futures_util::stream::{self, StreamExt as _};
 use restante_auth::password::{HashParams, Password, Rule};
 use restante_auth::{
     AccountPatch, AccountState, AuditLog, AuthLimits, AuthPorts, Authenticator, DirectoryAdmin, GateLimits,
@@ -48,9 +49,12 @@ const REASONS: [Reason; 4] = [
     },
 ];
 
-/// Refuses `times` logins for each reason, by turns.
-pub(crate) async fn run(times: usize) -> anyhow::Result<()> {
-    ensure!(times > 0, "--times must be at least 1");
+/// Refuses `times` logins for each reason, by turns, `at_once` at the same time.
+pub(crate) async fn run(times: usize, floor: Duration, at_once: usize) -> anyhow::Result<()> {
+    ensure!(
+        times > 0 && at_once > 0,
+        "--times and --at-once must be at least 1"
+    );
     let cluster = Postgres::shared()
         .await
         .context("PostgreSQL is needed: apt-get install postgresql")?;
@@ -68,16 +72,24 @@ pub(crate) async fn run(times: usize) -> anyhow::Result<()> {
         keyring: None,
     };
     fill(&directory, &rule).await?;
-    let authenticator = authenticator(directory, rule).await?;
+    let authenticator = authenticator(directory, rule, floor, at_once).await?;
 
     let mut took: [Vec<Duration>; REASONS.len()] = Default::default();
-    for round in 0..times {
-        // Each reason comes first as often.
-        for turn in 0..REASONS.len() {
+    // Each reason comes first as often.
+    let turns = (0..times).flat_map(|round| (0..REASONS.len()).map(move |turn| (round, turn)));
+    let mut asked = stream::iter(turns)
+        .map(|(round, turn)| {
             let nth = (round + turn) % REASONS.len();
-            let time = refused(&authenticator, &REASONS[nth], round * REASONS.len() + nth).await?;
-            took[nth].push(time);
-        }
+            let authenticator = &authenticator;
+            async move {
+                let guess = round * REASONS.len() + nth;
+                anyhow::Ok((nth, refused(authenticator, &REASONS[nth], guess).await?))
+            }
+        })
+        .buffer_unordered(at_once);
+    while let Some(answer) = asked.next().await {
+        let (nth, time) = answer?;
+        took[nth].push(time);
     }
     report(&mut took);
     Ok(())
@@ -106,7 +118,12 @@ async fn fill(directory: &PgDirectory, rule: &Rule) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn authenticator(directory: PgDirectory, rule: Rule) -> anyhow::Result<Authenticator> {
+async fn authenticator(
+    directory: PgDirectory,
+    rule: Rule,
+    floor: Duration,
+    at_once: usize,
+) -> anyhow::Result<Authenticator> {
     let directory = Arc::new(directory);
     let ports = AuthPorts {
         directory: directory.clone(),
@@ -119,11 +136,11 @@ async fn authenticator(directory: PgDirectory, rule: Rule) -> anyhow::Result<Aut
     let limits = AuthLimits {
         gate: GateLimits {
             permits: 1,
-            queue: 1,
+            queue: at_once,
             wait: PATIENCE,
         },
         deadline: PATIENCE,
-        floor: Duration::ZERO,
+        floor,
     };
     Ok(Authenticator::open(ports, limits).await?)
 }
