@@ -56,6 +56,12 @@ actions! {
     LoginRefused = "login-refused",
     /// A live session was ended because its account, tenant or credential no longer admits it.
     SessionEnded = "session-ended",
+    /// An operator ended a live session, or freed a maildrop whose session could not.
+    SessionKicked = "session-kicked",
+    /// Deleted messages were brought back.
+    MessagesRestored = "messages-restored",
+    /// Messages were moved to another storage.
+    MessagesMoved = "messages-moved",
     /// A stored password was hashed anew at a login, because the old hash was weaker than the present rule.
     PasswordRehashed = "password-rehashed",
     /// A tenant was added.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::{
     Config, ConfigError, DatabaseUrl, DirectoryKind, ListenAddress, Listener, Mechanism, Pooler, Protocol,
+    Storage,
 };
 
 impl Config {
@@ -46,6 +47,7 @@ impl Config {
             ("pooler", database.pooler != Pooler::None),
             ("direct_url", database.direct_url.is_some()),
             ("directory", database.directory != DirectoryKind::Own),
+            ("high_availability", database.high_availability),
         ];
         for (key, _) in misplaced.iter().filter(|(_, is_set)| *is_set) {
             let reason = "has a meaning for postgres:// only; remove it, or change database.url";
@@ -119,6 +121,17 @@ impl Config {
                 faults.push(ConfigError::new(format!("storage.{name}"), reason));
             }
         }
+        let in_database =
+            |storage: &&String| matches!(self.storage.get(*storage), Some(Storage::Postgres {}));
+        for (nth, name) in self.storage.keys().filter(in_database).enumerate() {
+            let path = format!("storage.{name}.kind");
+            if !matches!(self.database.target(), Ok(DatabaseUrl::Postgres(_))) {
+                faults.push(ConfigError::new(path, "needs database.url = \"postgres://...\""));
+            } else if nth > 0 {
+                let reason = "one storage of this kind is all that the database can hold; remove one";
+                faults.push(ConfigError::new(path, reason));
+            }
+        }
         if !self.storage.contains_key(&self.default_storage) {
             let known = self
                 .storage
@@ -154,6 +167,19 @@ impl Config {
         for (key, file) in single {
             if let Some(reason) = file.as_deref().and_then(unreadable) {
                 faults.push(ConfigError::new(key, reason));
+            }
+        }
+        for (name, storage) in &self.storage {
+            let Storage::S3(s3) = storage else {
+                continue;
+            };
+            for (key, file) in [
+                ("ca_file", &s3.ca_file),
+                ("credentials_file", &s3.credentials_file),
+            ] {
+                if let Some(reason) = file.as_deref().and_then(unreadable) {
+                    faults.push(ConfigError::new(format!("storage.{name}.{key}"), reason));
+                }
             }
         }
         faults

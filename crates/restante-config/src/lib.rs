@@ -15,7 +15,7 @@ mod service_url;
 pub use address::ListenAddress;
 pub use area::{
     Auth, Certificate, Collector, Database, DatabaseUrl, DirectoryKind, Drain, Level, Limits, Listener, Lmtp,
-    Log, LogFormat, Mechanism, OldestVersion, Pooler, Protocol, Redis, Storage, Tls, UnknownName,
+    Lock, Log, LogFormat, Mechanism, OldestVersion, Pooler, Protocol, Redis, S3, Storage, Tls, UnknownName,
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use ipnet::IpNet;
@@ -47,6 +47,8 @@ pub struct Config {
     pub database: Database,
     /// Where the octets of messages live, by name: a tenant picks one.
     pub storage: BTreeMap<String, Storage>,
+    /// How this frontend is known to the others that share its Postgres.
+    pub lock: Lock,
     /// What one client, and all clients together, may use.
     pub limits: Limits,
     /// Delivery in, by LMTP (RFC 2033).
@@ -81,6 +83,7 @@ impl Default for Config {
             auth: Auth::default(),
             redis: Redis::default(),
             drain: Drain::default(),
+            lock: Lock::default(),
             collector: Collector::default(),
             log: Log::default(),
         }

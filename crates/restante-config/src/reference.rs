@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::schema::{Property, Schema, branches, in_words, kinds, words};
+use crate::schema::{Property, Schema, branches, in_words, kinds, tag, words};
 use crate::{Certificate, Config, ListenAddress, Listener, Protocol};
 
 const NEVER_FULL: &str = "a String takes every text";
@@ -42,9 +42,20 @@ fn write_reference(page: &mut String) -> fmt::Result {
         )?;
         for property in &area.keys {
             describe_key(page, &schema, property)?;
+            for (kind, meaning) in kinds_of(&schema, area.table, property) {
+                writeln!(page, "- `\"{kind}\"`: {}", meaning.replace('\n', "\n  "))?;
+            }
         }
     }
     Ok(())
+}
+
+/// Of the key that says which kind a table is: the kinds and what they mean.
+fn kinds_of<'s>(schema: &'s Schema, table: &'s Value, property: &Property<'_>) -> Vec<(&'s str, &'s str)> {
+    let tagged = branches(schema.resolve(table)).iter();
+    let kinds = tagged.filter_map(|branch| Some((tag(branch)?, branch["description"].as_str()?)));
+    let kinds = kinds.filter(|((key, _), _)| *key == property.name);
+    kinds.map(|((_, kind), meaning)| (kind, meaning)).collect()
 }
 
 /// A configuration that works after its paths and names are changed, with every other key as a comment.
@@ -63,7 +74,7 @@ fn write_example(text: &mut String) -> fmt::Result {
     );
     let areas = areas(&schema);
     for property in &areas.plain {
-        write_key(text, &schema, property, &Value::Null)?;
+        write_key(text, &schema, property, &Value::Null, &[])?;
     }
     for area in &areas.tables {
         let values = area.example_values(&config);
@@ -76,7 +87,13 @@ fn write_example(text: &mut String) -> fmt::Result {
             for property in &area.keys {
                 // The keys are explained once, at the first entry of a list; later entries show what they set.
                 if nth == 0 {
-                    write_key(text, &schema, property, value)?;
+                    write_key(
+                        text,
+                        &schema,
+                        property,
+                        value,
+                        &kinds_of(&schema, area.table, property),
+                    )?;
                 } else if let Some(set) = set_value(&schema, property, value) {
                     writeln!(text, "{} = {set}", property.name)?;
                 }
@@ -113,6 +130,8 @@ struct Area<'s> {
     header: String,
     path: Vec<&'s str>,
     node: &'s Value,
+    /// Of one entry.
+    table: &'s Value,
     keys: Vec<Property<'s>>,
 }
 
@@ -155,6 +174,7 @@ fn add_table<'s>(schema: &'s Schema, tables: &mut Vec<Area<'s>>, above: &[&'s st
         header,
         path: path.clone(),
         node: property.node,
+        table: node,
         keys,
     });
     for property in inner {
@@ -218,8 +238,18 @@ fn describe_key(page: &mut String, schema: &Schema, property: &Property<'_>) -> 
         None => "not set by default".to_owned(),
     };
     write!(page, "\n### `{}`\n\n", property.name)?;
-    writeln!(page, "{}; {default}.\n", allowed(node))?;
-    writeln!(page, "{}", description(schema, property.node))?;
+    match property.kinds.as_slice() {
+        [] => writeln!(page, "{}; {default}.\n", allowed(node))?,
+        kinds => writeln!(
+            page,
+            "{}; {default}. Of kind {}.\n",
+            allowed(node),
+            in_quotes(kinds)
+        )?,
+    }
+    if node.get("const").is_none() {
+        writeln!(page, "{}", description(schema, property.node))?;
+    }
     if words(node).is_empty() {
         return Ok(());
     }
@@ -237,8 +267,8 @@ fn allowed(node: &Value) -> String {
     if !words.is_empty() {
         return "One of the words below".to_owned();
     }
-    if let Some(word) = node["const"].as_str() {
-        return format!("`\"{word}\"`");
+    if node.get("const").is_some() {
+        return "One of the words below".to_owned();
     }
     let kind = kinds(node).first().map_or("a value", |kind| in_words(kind));
     let mut text: String = kind
@@ -251,6 +281,11 @@ fn allowed(node: &Value) -> String {
         text.extend([", ", &least.to_string(), " to ", &most.to_string()]);
     }
     text
+}
+
+fn in_quotes(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+    quoted.join(", ")
 }
 
 fn default_of<'s>(property: &Property<'s>) -> Option<&'s Value> {
@@ -269,10 +304,24 @@ fn set_value(schema: &Schema, property: &Property<'_>, table: &Value) -> Option<
     (property.required || Some(value) != default_of(property)).then(|| value.clone())
 }
 
-fn write_key(text: &mut String, schema: &Schema, property: &Property<'_>, table: &Value) -> fmt::Result {
+fn write_key(
+    text: &mut String,
+    schema: &Schema,
+    property: &Property<'_>,
+    table: &Value,
+    kinds: &[(&str, &str)],
+) -> fmt::Result {
     let node = schema.resolve(property.node);
     text.push('\n');
-    comment(text, &description(schema, property.node))?;
+    if node.get("const").is_none() {
+        comment(text, &description(schema, property.node))?;
+    }
+    for (kind, meaning) in kinds {
+        comment(text, &format!("{kind}: {meaning}"))?;
+    }
+    if !property.kinds.is_empty() {
+        writeln!(text, "# Of kind {}.", property.kinds.join(", "))?;
+    }
     let words = words(node);
     if words.is_empty() {
         if let (Some(least), Some(most)) = (node["minimum"].as_i64(), node["maximum"].as_i64()) {

@@ -19,6 +19,8 @@ pub(crate) struct Property<'s> {
     pub(crate) name: &'s str,
     pub(crate) node: &'s Value,
     pub(crate) required: bool,
+    /// Of a tagged choice: the kinds that have this key, none if all have it.
+    pub(crate) kinds: Vec<&'s str>,
 }
 
 impl Schema {
@@ -45,14 +47,18 @@ impl Schema {
         let node = self.resolve(node);
         let mut found: Vec<Property<'s>> = Vec::new();
         for table in std::iter::once(node).chain(branches(node)) {
+            let kind = tag(table);
             let required = table["required"].as_array().map_or(&[][..], Vec::as_slice);
             for (name, node) in table["properties"].as_object().into_iter().flatten() {
-                if !found.iter().any(|known| known.name == name) {
-                    found.push(Property {
+                let own_kind = kind.filter(|(tag, _)| tag != name).map(|(_, kind)| kind);
+                match found.iter_mut().find(|known| known.name == name) {
+                    Some(known) => known.kinds.extend(own_kind),
+                    None => found.push(Property {
                         name,
                         node,
                         required: required.iter().any(|key| key == name),
-                    });
+                        kinds: own_kind.into_iter().collect(),
+                    }),
                 }
             }
         }
@@ -200,7 +206,8 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     }
 }
 
-fn tag(branch: &Value) -> Option<(&str, &str)> {
+/// The key that says which kind a branch of a tagged choice is, and the kind.
+pub(crate) fn tag(branch: &Value) -> Option<(&str, &str)> {
     let properties = branch["properties"].as_object()?;
     properties
         .iter()

@@ -1,4 +1,4 @@
-use crate::{Config, ConfigErrors, DatabaseUrl, Protocol, example_toml, reference_markdown};
+use crate::{Config, ConfigErrors, DatabaseUrl, Protocol, Storage, example_toml, reference_markdown};
 
 const GOOD: &str = "[[listener]]\naddress = \"127.0.0.1:1110\"\nprotocol = \"pop3\"\nstls = false\nallow_plaintext_login = true\n";
 
@@ -87,8 +87,8 @@ fn word_outside_the_list_names_the_list() {
         "r.toml:3: listener[0].protocol: must be one of \"pop3\", \"pop3s\", \"lmtp\""
     );
     assert_eq!(
-        faults_of("[storage.main]\nkind = \"s3\"\n"),
-        "r.toml:7: storage.main.kind: must be \"file\""
+        faults_of("[storage.main]\nkind = \"nfs\"\n"),
+        "r.toml:7: storage.main.kind: must be one of \"file\", \"postgres\", \"s3\""
     );
 }
 
@@ -326,18 +326,24 @@ fn every_commented_key_of_the_example_is_correct() {
         line.strip_prefix('#')
             .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
     };
-    let all: Vec<&str> = example
-        .lines()
-        .map(|line| {
-            if is_key(line) {
-                line.trim_start_matches('#')
-            } else {
-                line
-            }
-        })
-        .collect();
-    assert!(all.len() > 200, "the example shows the commented keys");
-    parse(&all.join("\n")).unwrap_or_else(|faults| panic!("{faults}"));
+    // The keys of another kind of storage than the example's belong into a table of their own.
+    let (mut all, mut bucket) = (Vec::new(), vec!["[storage.bucket]", "kind = \"s3\""]);
+    let mut is_of_s3 = false;
+    for line in example.lines() {
+        is_of_s3 = line == "# Of kind s3." || is_of_s3 && !line.is_empty();
+        let key = if is_key(line) {
+            line.trim_start_matches('#')
+        } else {
+            line
+        };
+        if is_of_s3 { &mut bucket } else { &mut all }.push(key);
+    }
+    assert!(
+        all.len() > 200 && bucket.len() > 10,
+        "the example shows the commented keys"
+    );
+    let whole = [all, bucket].concat().join("\n");
+    parse(&whole).unwrap_or_else(|faults| panic!("{faults}"));
 }
 
 #[test]
@@ -373,4 +379,39 @@ fn pages_in_deploy_are_fresh() {
             "deploy/{name} is stale; run `cargo xtask generate`"
         );
     }
+}
+
+#[test]
+fn a_bucket_needs_its_name_and_knows_its_keys() {
+    assert_eq!(
+        faults_of("[storage.main]\nkind = \"s3\"\n"),
+        "r.toml:6: storage.main.bucket: is missing; this key has no default"
+    );
+    assert_eq!(
+        faults_of("[storage.main]\nkind = \"s3\"\nbucket = \"b\"\nendpiont = \"x\"\n"),
+        "r.toml:9: storage.main.endpiont: unknown key; did you mean `endpoint`?"
+    );
+    let text = format!("{GOOD}[storage.main]\nkind = \"s3\"\nbucket = \"b\"\n");
+    let config = parse(&text).unwrap();
+    let Storage::S3(s3) = &config.storage["main"] else {
+        panic!("{config:?}");
+    };
+    assert_eq!(
+        (s3.bucket.as_str(), s3.profile.as_str(), s3.put_memory_mib),
+        ("b", "default", 256)
+    );
+}
+
+#[test]
+fn rows_need_postgres_and_are_one_storage() {
+    let rows = "[storage.main]\nkind = \"postgres\"\n";
+    assert_eq!(
+        faults_of(rows),
+        "r.toml:7: storage.main.kind: needs database.url = \"postgres://...\""
+    );
+    let database = "[database]\nurl = \"postgres://u@h/d\"\n";
+    assert!(parse(&format!("{GOOD}{database}{rows}")).is_ok());
+    assert!(
+        faults_of(&format!("{database}{rows}[storage.more]\nkind = \"postgres\"\n")).contains("remove one")
+    );
 }

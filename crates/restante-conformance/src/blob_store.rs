@@ -42,6 +42,8 @@ macro_rules! blob_store_cases {
         keys_that_differ_in_one_bit_are_other_blobs,
         many_readers_read_at_once,
         a_restart_keeps_blobs,
+        a_list_holds_each_blob_once,
+        a_list_leaves_out_what_was_deleted,
     } };
 }
 
@@ -458,4 +460,50 @@ pub async fn a_restart_keeps_blobs(fixture: &mut impl BlobStoreFixture) {
     put(&*fixture.store(), &key(), &body).await;
     fixture.restart().await;
     assert_holds(&*fixture.store(), &key(), &body).await;
+}
+
+/// All that a store lists, a few at a time.
+async fn listed(store: &dyn BlobStore) -> Vec<BlobKey> {
+    let mut keys = Vec::new();
+    loop {
+        let page = store.list(keys.last(), 7).await.unwrap();
+        assert!(page.len() <= 7);
+        if page.is_empty() {
+            return keys;
+        }
+        keys.extend(page);
+    }
+}
+
+pub async fn a_list_holds_each_blob_once(fixture: &mut impl BlobStoreFixture) {
+    let store = fixture.store();
+    assert_eq!(listed(&*store).await, []);
+    let mut keys = Vec::new();
+    for tenant in [1, 2, 12] {
+        for bit in [0, 1, 7, 8, 63, 64, 119, 127] {
+            keys.push(blob_key(tenant, KEY ^ (1 << bit)));
+        }
+    }
+    for key in &keys {
+        put(&*store, key, &content(3)).await;
+    }
+    let mut found = listed(&*store).await;
+    found.sort_unstable();
+    keys.sort_unstable();
+    assert_eq!(found, keys);
+}
+
+pub async fn a_list_leaves_out_what_was_deleted(fixture: &mut impl BlobStoreFixture) {
+    let store = fixture.store();
+    let keys: Vec<BlobKey> = (0..20).map(|n| blob_key(1, KEY + n)).collect();
+    for key in &keys {
+        put(&*store, key, &content(3)).await;
+    }
+    let (kept, removed) = keys.split_at(9);
+    for key in removed {
+        store.delete(key).await.unwrap();
+    }
+    let mut found = listed(&*store).await;
+    found.sort_unstable();
+    assert_eq!(found, kept);
 }

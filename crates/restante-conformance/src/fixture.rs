@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use restante_auth::DirectoryAdmin;
 use restante_lock::LockManager;
-use restante_store::{BlobLedger, BlobStore, MailIndex, Quota};
+use restante_store::{BlobLedger, BlobStore, Custody, MailIndex, Quota, StorageId};
 use restante_types::{MaildropId, TenantId};
 
 use crate::sample::{STORAGE, message};
@@ -23,6 +23,14 @@ pub trait MailIndexFixture: Send + Sync {
 
     /// The same index, as the collector of blobs sees it.
     fn ledger(&self) -> Arc<dyn BlobLedger>;
+
+    /// The same index, as an operator's tools see it.
+    fn custody(&self) -> Arc<dyn Custody>;
+
+    /// A storage besides the one of the sample messages.
+    async fn other_storage(&self) -> StorageId {
+        StorageId(STORAGE.0 + 1)
+    }
 
     /// Grants the fences that the index accepts.
     fn locks(&self) -> Arc<dyn LockManager>;

@@ -1,11 +1,13 @@
 //! Cases of the index: what a session sees, what UPDATE removes, what delivery adds, what the collector may take.
 
+mod custody;
 mod delivery;
 mod ledger;
 mod scene;
 mod snapshot;
 mod update;
 
+pub use custody::*;
 pub use delivery::*;
 pub use ledger::*;
 pub use snapshot::*;
@@ -85,5 +87,23 @@ macro_rules! mail_index_cases {
         collected_of_a_live_blob_forgets_nothing,
         the_limit_of_the_condemned_is_kept,
         a_delivery_and_the_collector_never_both_get_a_blob,
+        while_collection_is_stopped_nothing_is_condemned,
+        the_total_counts_what_is_there,
+        every_message_is_told_once_deleted_or_not,
+        a_stored_message_is_told_as_it_was_delivered,
+        of_one_maildrop_others_are_left_out,
+        what_nothing_names_is_found_and_nothing_else,
+        restored_messages_are_back_at_their_place,
+        restoring_what_is_not_deleted_changes_nothing,
+        what_is_condemned_cannot_be_restored,
+        restoring_in_an_unknown_maildrop_is_refused,
+        a_moved_message_differs_in_its_place_alone,
+        a_moved_message_s_old_octets_are_kept_for_a_while,
+        a_message_that_was_moved_meanwhile_is_not_moved_again,
+        a_message_that_was_collected_meanwhile_is_not_moved,
+        a_deleted_message_is_moved_and_restored,
+        a_move_without_a_reservation_is_refused,
+        of_racing_moves_one_is_done,
+        a_move_that_was_not_done_leaves_its_octets_to_the_collector,
     } };
 }

@@ -14,9 +14,12 @@ pub enum LockError {
     /// A later session holds the maildrop now.
     #[error("a later session holds the maildrop")]
     Superseded,
-    /// It cannot be known who holds it.
+    /// It cannot be known who holds it. Nothing was opened.
     #[error("the lock manager cannot be asked: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer to an opening was lost: the session may hold the maildrop or not.
+    #[error("the lock manager's answer was lost: {0}")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Grants maildrops to sessions, one at a time.
@@ -26,7 +29,8 @@ pub trait LockManager: Display + Debug + Send + Sync {
     /// a restart.
     ///
     /// # Errors
-    /// [`LockError::InUse`] while a live session holds it.
+    /// [`LockError::InUse`] while a live session holds it; [`LockError::Unknown`]: to be followed by
+    /// [`LockManager::abandon`].
     ///
     /// # Cancel safety
     /// A cancelled call may have opened the maildrop: [`MaildropLock::open`](crate::MaildropLock::open) sees to it
@@ -44,6 +48,17 @@ pub trait LockManager: Display + Debug + Send + Sync {
     /// # Errors
     /// [`LockError::Unavailable`]: the maildrop is free once this frontend's lease ends.
     async fn release(&self, fence: &Fence) -> Result<(), LockError>;
+
+    /// Gives the maildrop back if it was opened for `session`, whose opening ended with [`LockError::Unknown`]. An
+    /// opening that is still on its way to the database may come after this.
+    ///
+    /// # Errors
+    /// [`LockError::Unavailable`]: it is to be tried again.
+    async fn abandon(&self, maildrop: MaildropId, session: SessionId) -> Result<(), LockError> {
+        // For those whose answers are never lost.
+        let _ = (maildrop, session);
+        Ok(())
+    }
 
     /// Frees the maildrop although its session may live; that session can delete nothing any more. For operators.
     /// `false` if nobody held it.

@@ -9,6 +9,6 @@ mod canonical;
 mod measured;
 mod meter;
 
-pub use body_check::BodyCheck;
+pub use body_check::{BodyCheck, FullCheck};
 pub use canonical::Canonicalizer;
 pub use measured::Measured;

@@ -15,6 +15,7 @@ use tracing::info;
 use crate::directories::{self, Directories};
 use crate::fault::{STORE, from_io};
 use crate::gate::Gate;
+use crate::list;
 use crate::read::{self, FileReader};
 use crate::staged::{self, Staged};
 
@@ -205,5 +206,14 @@ impl BlobStore for LocalBlobStore {
         let target = self.place.root.join(key.path());
         let place = Arc::clone(&self.place);
         self.gate.run("delete", move || place.delete(&target)).await
+    }
+
+    async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
+        let (place, after) = (Arc::clone(&self.place), after.map(BlobKey::path));
+        let listing = move || {
+            place.check_mounted("list")?;
+            list::after(&place.root, after.as_deref(), limit).map_err(|error| from_io(error, "list"))
+        };
+        self.gate.run("list", listing).await
     }
 }

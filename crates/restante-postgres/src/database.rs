@@ -56,6 +56,8 @@ pub struct PgOptions {
     pub acquire_timeout: Duration,
     /// How long one statement may take.
     pub statement_timeout: Duration,
+    /// Whether a server without a synchronous standby is refused.
+    pub needs_standby: bool,
 }
 
 impl PgOptions {
@@ -68,6 +70,7 @@ impl PgOptions {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(8),
+            needs_standby: false,
         }
     }
 
@@ -173,7 +176,7 @@ impl Pg {
             });
         }
         let db = Self::connect(options, options.max_connections)?;
-        db.check_server().await?;
+        db.check_server(options.needs_standby).await?;
         Ok(db)
     }
 
@@ -313,11 +316,11 @@ impl Pg {
         }
     }
 
-    async fn check_server(&self) -> Result<(), PgError> {
-        let (version, synchronous, is_standby, encoding): (i32, String, bool, String) = self
-            .one(sqlx::query_as(sql::SERVER))
-            .await
-            .map_err(PgError::opening)?;
+    async fn check_server(&self, needs_standby: bool) -> Result<(), PgError> {
+        let (version, synchronous, is_standby, encoding, standbys): (i32, String, bool, String, String) =
+            self.one(sqlx::query_as(sql::SERVER))
+                .await
+                .map_err(PgError::opening)?;
         if version < OLDEST_SERVER {
             return Err(PgError::TooOld);
         }
@@ -326,6 +329,12 @@ impl Pg {
         }
         if synchronous == "off" || synchronous == "local" {
             return Err(PgError::NotDurable(synchronous));
+        }
+        // `remote_write` is lost with the standby's host, `remote_apply` waits for more than is needed.
+        if needs_standby && (standbys.trim().is_empty() || synchronous == "remote_write") {
+            return Err(PgError::NoStandby {
+                synchronous_commit: synchronous,
+            });
         }
         if encoding != "UTF8" {
             return Err(PgError::Encoding(encoding));

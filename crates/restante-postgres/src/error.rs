@@ -90,6 +90,16 @@ pub enum PgError {
         "synchronous_commit is {0}: set it to on for this user or database, otherwise mail that was acknowledged can be lost"
     )]
     NotDurable(String),
+    /// High availability is asked for, and a takeover would lose what was acknowledged.
+    #[error(
+        "database.high_availability = true, but Postgres has no synchronous standby (synchronous_standby_names is empty, \
+         or synchronous_commit is remote_write: it is {synchronous_commit}): set synchronous_standby_names = 'ANY 1 (*)' \
+         and synchronous_commit = on, otherwise acknowledged mail is lost when a standby takes over"
+    )]
+    NoStandby {
+        /// The setting of that name.
+        synchronous_commit: String,
+    },
     /// A standby, or a primary that was demoted.
     #[error("the server is a standby and takes no writes: connect to the primary")]
     Standby,
@@ -260,13 +270,18 @@ pub(crate) fn failed(op: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
 /// statement was sent, it may have happened all the same.
 pub(crate) fn commit_failed(op: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| {
-        let answered = code(&error).is_some_and(|code| !code.starts_with("08"));
-        if answered || was_not_connected(&error) {
-            failed(op)(error)
-        } else {
+        if may_have_happened(&error) {
             StoreError::new(StoreErrorKind::Unknown, op, STORE).because(Told::from(error))
+        } else {
+            failed(op)(error)
         }
     }
+}
+
+/// Whether a write whose statement failed so may have been done all the same: it was sent, and nobody said no.
+pub(crate) fn may_have_happened(error: &sqlx::Error) -> bool {
+    let answered = code(error).is_some_and(|code| !code.starts_with("08"));
+    !answered && !was_not_connected(error)
 }
 
 /// A failed statement of the directory, for `map_err`.

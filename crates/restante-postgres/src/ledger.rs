@@ -1,10 +1,10 @@
-//! The one-way road of blobs out of storage: a row moves from `message` or `pending_blob` to `blob_gc` in one
-//! statement and never back. Any number of frontends may collect at once.
+//! The one-way road of blobs out of storage: a row moves from `message`, `pending_blob` or `blob_left` to `blob_gc` in
+//! one statement and never back. Any number of frontends may collect at once.
 
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use restante_store::{BlobLedger, Condemned, StorageId, StoreError};
+use restante_store::{BlobLedger, Condemned, Custody as _, StorageId, StoreError};
 use restante_types::TenantId;
 
 use crate::PgMailIndex;
@@ -23,6 +23,9 @@ type BlobRow = (i64, Vec<u8>, i64);
 impl BlobLedger for PgMailIndex {
     async fn condemned(&self, now: SystemTime, limit: usize) -> Result<Vec<Condemned>, StoreError> {
         let limit = i64::try_from(limit).map_or(MOST, |limit| limit.min(MOST));
+        if self.collection_stopped().await?.is_some() {
+            return Ok(Vec::new());
+        }
         let now = time_to_row(now);
         self.prune(now).await?;
         // What an earlier call condemned comes first; only what then is free of the limit is added.
@@ -32,6 +35,8 @@ impl BlobLedger for PgMailIndex {
             return Ok(condemned);
         }
         let oldest_reservation = now.saturating_sub(duration_to_row(self.grace()));
+        let left = self.condemn(sql::CONDEMN_LEFT, now, room).await?;
+        let room = room.saturating_sub(left);
         let messages = self.condemn(sql::CONDEMN_MESSAGES, now, room).await?;
         let room = room.saturating_sub(messages);
         self.condemn(sql::CONDEMN_RESERVATIONS, oldest_reservation, room)
@@ -66,7 +71,7 @@ impl BlobLedger for PgMailIndex {
 const OP: &str = "condemned";
 
 impl PgMailIndex {
-    /// Condemns at most `room` of those before a time, by one of the two statements; answers how many.
+    /// Condemns at most `room` of those before a time, by one of the statements; answers how many.
     async fn condemn(&self, statement: &'static str, before: i64, room: i64) -> Result<i64, StoreError> {
         let condemn = sqlx::query(statement).bind(before).bind(room);
         let rows = self.db().execute(condemn).await.map_err(commit_failed(OP))?;

@@ -1,10 +1,12 @@
-//! Index, lock and directory in Postgres, for any number of frontends.
+//! Index, blobs, lock and directory in Postgres, for any number of frontends.
 //!
-//! Decides nothing about octets and knows no other technology. Works directly and behind PgBouncer in transaction
+//! Knows no other technology. Works directly and behind PgBouncer in transaction
 //! mode. Start at [`Pg::open`], then [`PgLockManager::start`].
 
 mod admin;
+mod blobs;
 mod certificates;
+mod custody;
 mod database;
 mod directory;
 mod error;
@@ -20,11 +22,12 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use blobs::PgBlobStore;
 pub use database::{Pg, PgOptions};
 pub use directory::PgDirectory;
 pub use error::{PgError, Told};
 pub use index::PgMailIndex;
-pub use lock::{LeaseOptions, NodeName, PgLockManager};
+pub use lock::{LeaseOptions, NodeName, PgLockDesk, PgLockManager};
 pub use pooler::Pooler;
 pub use schema::Schema;
 pub use views::PgViewDirectory;

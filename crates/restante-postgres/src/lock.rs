@@ -6,6 +6,7 @@
 //! Expiry alone ends no session: a lease may be renewed late, and a holder of whom nobody has taken anything still
 //! commits. Start at [`PgLockManager::start`].
 
+mod desk;
 mod lease;
 
 use std::collections::HashSet;
@@ -18,11 +19,13 @@ use async_trait::async_trait;
 use restante_lock::{LockError, LockManager};
 use restante_types::{Fence, MaildropId, SessionId};
 
-use crate::error::{STORE, Told};
+use crate::error::{STORE, Told, may_have_happened};
 use crate::sql::mail as sql;
 use crate::values::{Undecodable, duration_to_row};
 use crate::{Pg, PgError};
 use lease::Lease;
+
+pub use desk::PgLockDesk;
 
 /// The name of a frontend, 1 to 255 octets. It stays the same over restarts, and no two frontends that run at the
 /// same time have the same: the later one takes the maildrops of the earlier one.
@@ -123,6 +126,15 @@ fn unavailable(error: sqlx::Error) -> LockError {
     LockError::Unavailable(Told::from(error).into())
 }
 
+/// A failed opening: one that the server has refused, or that was never sent, has not happened.
+fn unsure(error: sqlx::Error) -> LockError {
+    if may_have_happened(&error) {
+        LockError::Unknown(Told::from(error).into())
+    } else {
+        unavailable(error)
+    }
+}
+
 #[async_trait]
 impl LockManager for PgLockManager {
     async fn open(&self, maildrop: MaildropId, session: SessionId) -> Result<Fence, LockError> {
@@ -137,7 +149,7 @@ impl LockManager for PgLockManager {
             .bind(self.incarnation)
             .bind(duration_to_row(self.options.longest_session))
             .bind(duration_to_row(self.options.grace));
-        let row: Option<(i64, i64)> = self.db.optional(open).await.map_err(unavailable)?;
+        let row: Option<(i64, i64)> = self.db.optional(open).await.map_err(unsure)?;
         let (echo, token) = row.ok_or(LockError::InUse)?;
         if echo != maildrop.number() {
             return Err(LockError::Unavailable("the answer is another maildrop's".into()));
@@ -169,6 +181,15 @@ impl LockManager for PgLockManager {
             .bind(fence.token.get().cast_signed());
         let released = self.db.execute(release).await;
         released.map(|_| ()).map_err(unavailable)
+    }
+
+    async fn abandon(&self, maildrop: MaildropId, session: SessionId) -> Result<(), LockError> {
+        let abandon = sqlx::query(sql::FREE)
+            .bind(maildrop.number())
+            .bind(maildrop.tenant().get())
+            .bind(&session.octets()[..]);
+        let abandoned = self.db.execute(abandon).await;
+        abandoned.map(|_| ()).map_err(unavailable)
     }
 
     async fn supersede(&self, maildrop: MaildropId) -> Result<bool, LockError> {

@@ -120,6 +120,10 @@ fn explain(set: Pooler, finding: Finding) -> PgError {
         Finding::Wrong(seen) => return wrong(set, seen.to_owned()),
         Finding::Failed(error) => error,
     };
+    // PgBouncer tells its trouble with the server by the same code as a mixed-up protocol.
+    if is_outage(&error.to_string()) {
+        return PgError::Unreachable(error.into());
+    }
     // A prepared statement that is not there, or is there already; another one's has other parameters or columns.
     let mixed_up = match code(&error).as_deref() {
         Some(code) => matches!(code, "26000" | "42P05" | "08P01" | "34000"),
@@ -136,6 +140,19 @@ fn explain(set: Pooler, finding: Finding) -> PgError {
     } else {
         PgError::opening(error)
     }
+}
+
+/// Whether a pooler says that it does not get through to the server, which is no matter of its mode.
+fn is_outage(said: &str) -> bool {
+    const OUTAGES: [&str; 6] = [
+        "server login has been failing",
+        "server conn crashed",
+        "cannot connect to server",
+        "query_wait_timeout",
+        "server_connect_timeout",
+        "server closed the connection",
+    ];
+    OUTAGES.iter().any(|outage| said.contains(outage))
 }
 
 /// A pooler refuses settings at the start of a connection that Postgres takes.

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
+use tracing::warn;
 
 use crate::PgError;
 
@@ -11,6 +12,7 @@ const HAS_TABLE: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
 /// Tables of names that this release uses, in a database that it has never migrated.
 const HAS_ANYTHING: &str = "SELECT to_regclass('maildrop') IS NOT NULL OR to_regclass('tenant') IS NOT NULL
     OR to_regclass('account') IS NOT NULL OR to_regclass('message') IS NOT NULL";
+const NEEDED: &str = "SELECT needs_migration FROM installation";
 const APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
 
 /// The state of a database's schema.
@@ -25,12 +27,23 @@ pub struct Schema {
 /// Reads the state of a schema; inside a transaction, so that a pooler keeps to one connection.
 ///
 /// # Errors
-/// A migration that this release does not know, or knows differently; tables of another program.
+/// A migration that this release does not know and cannot work with, or knows differently; tables of another program.
 pub(crate) async fn read(conn: &mut PgConnection) -> Result<Schema, PgError> {
     let applied = applied(conn).await?;
+    let last_known = MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or_default();
     for (version, checksum) in &applied {
         let known = MIGRATOR.iter().find(|migration| migration.version == *version);
         match known {
+            None if *version > last_known && needed(conn).await? <= last_known => {
+                warn!(
+                    version,
+                    "a newer release has migrated the database; this one can work with it, and should be replaced"
+                );
+            }
             None => return Err(PgError::Newer { version: *version }),
             Some(known) if *known.checksum != **checksum => {
                 return Err(PgError::Changed { version: *version });
@@ -46,6 +59,15 @@ pub(crate) async fn read(conn: &mut PgConnection) -> Result<Schema, PgError> {
             .map(|migration| format!("{:04} {}", migration.version, migration.description))
             .collect(),
     })
+}
+
+/// The oldest schema that a release must know to work with the one of the database.
+async fn needed(conn: &mut PgConnection) -> Result<i64, PgError> {
+    sqlx::query_scalar(NEEDED)
+        .persistent(false)
+        .fetch_one(conn)
+        .await
+        .map_err(PgError::opening)
 }
 
 async fn applied(conn: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, PgError> {

@@ -10,6 +10,8 @@ macro_rules! statements {
     };
 }
 
+pub(crate) mod blobs;
+pub(crate) mod custody;
 pub(crate) mod directory;
 pub(crate) mod mail;
 pub(crate) mod views;

@@ -17,7 +17,14 @@ use crate::*;
 const PID: &str = "SELECT pg_backend_pid()";
 
 fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    sql::mail::ALL.iter().chain(sql::directory::ALL)
+    [
+        sql::mail::ALL,
+        sql::blobs::ALL,
+        sql::custody::ALL,
+        sql::directory::ALL,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 async fn empty() -> PgDatabase {

@@ -1,4 +1,4 @@
-//! The cases that every index and lock manager must pass, against one database each, directly and behind
+//! The cases that every index, blob store and lock manager must pass, against one database each, directly and behind
 //! PgBouncer in transaction mode.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use restante_conformance::{LockManagerFixture, MailIndexFixture, lock_manager_suite, mail_index_suite};
+use restante_conformance::{
+    BlobStoreFixture, LockManagerFixture, MailIndexFixture, blob_store_suite, lock_manager_suite,
+    mail_index_suite,
+};
 use restante_lock::LockManager;
-use restante_postgres::{LeaseOptions, PgLockManager, PgMailIndex};
-use restante_store::{BlobLedger, MailIndex, Quota};
+use restante_postgres::{LeaseOptions, PgBlobStore, PgLockManager, PgMailIndex};
+use restante_store::{BlobLedger, BlobStore, Custody, MailIndex, Quota, StorageId};
 use restante_types::{Clock, MaildropId, SystemClock, TenantId};
 
 use scene::{Scene, add_maildrop, clock, start};
@@ -60,6 +63,14 @@ impl MailIndexFixture for OneDatabase {
         Arc::clone(&self.index) as _
     }
 
+    fn custody(&self) -> Arc<dyn Custody> {
+        Arc::clone(&self.index) as _
+    }
+
+    async fn other_storage(&self) -> StorageId {
+        self.scene.db.storage_id("other").await.unwrap()
+    }
+
     fn locks(&self) -> Arc<dyn LockManager> {
         Arc::clone(&self.locks) as _
     }
@@ -105,12 +116,45 @@ impl LockManagerFixture for OneDatabase {
     }
 }
 
+struct Blobs {
+    scene: Scene,
+    store: Arc<PgBlobStore>,
+}
+
+impl Blobs {
+    async fn in_scene(scene: Scene) -> Self {
+        let store = Arc::new(PgBlobStore::new(&scene.open().await));
+        Self { scene, store }
+    }
+}
+
+async fn open_blobs() -> Blobs {
+    Blobs::in_scene(Scene::new().await).await
+}
+
+async fn open_blobs_pooled() -> Blobs {
+    Blobs::in_scene(Scene::pooled().await).await
+}
+
+#[async_trait]
+impl BlobStoreFixture for Blobs {
+    fn store(&self) -> Arc<dyn BlobStore> {
+        Arc::clone(&self.store) as _
+    }
+
+    async fn restart(&mut self) {
+        self.store = Arc::new(PgBlobStore::new(&self.scene.open().await));
+    }
+}
+
 mail_index_suite!(open);
+blob_store_suite!(open_blobs);
 lock_manager_suite!(open);
 
 mod behind_pgbouncer {
     use super::*;
 
     mail_index_suite!(open_pooled);
+    blob_store_suite!(open_blobs_pooled);
     lock_manager_suite!(open_pooled);
 }

@@ -1,7 +1,7 @@
 //! A body on its way to the client.
 
 use restante_session::{CloseReason, Cut};
-use restante_store::{BlobStores, Body, BodyRef, StoreError, StoreErrorKind, Verified};
+use restante_store::{BlobStores, Body, BodyRef, StoreError, StoreErrorKind, Verified, failpoint};
 use restante_wire::DotStuffer;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -61,5 +61,6 @@ pub(crate) async fn send(
             out.clear();
         }
     }
+    failpoint("retr.unverified");
     body.finish().map_err(SendError::Store)
 }

@@ -12,7 +12,7 @@ use restante_net::{DrainSignal, MaybeTls, Permit};
 use restante_session::{
     Answer, CloseReason, Cut, DeleteSet, Opened, Refusal, Request, Session, SessionSummary, Step,
 };
-use restante_store::{BlobKey, Body, Listing, StoreErrorKind};
+use restante_store::{BlobKey, Body, Listing, StoreErrorKind, failpoint};
 use restante_types::{AccountId, MessageNumber, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -417,6 +417,7 @@ impl<'a> Driver<'a> {
         };
         let index = Arc::clone(&self.connection.ports.index);
         let (result, lock) = update::commit(index, lock, self.connection.session_id, deletes).await;
+        failpoint("update.unanswered");
         if let Some(hold) = &mut self.hold {
             hold.lock = lock;
         }
@@ -525,7 +526,7 @@ async fn list(
 
 async fn give_back(lock: MaildropLock, session: SessionId) {
     if let Err(error) = lock.release().await {
-        warn!(%session, %error, "maildrop not released; it is free when the lease ends");
+        warn!(%session, %error, "maildrop not released yet");
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) const fn no_salt(verdict: &Verdict) -> Refusal {
 pub(crate) const fn open(error: &LockError) -> Refusal {
     match error {
         LockError::InUse | LockError::Superseded => Refusal::InUse,
-        LockError::Unavailable(_) => Refusal::Unavailable,
+        LockError::Unavailable(_) | LockError::Unknown(_) => Refusal::Unavailable,
     }
 }
 

@@ -199,7 +199,7 @@ pub(crate) fn refusal(kind: StoreErrorKind, op: &'static str) -> StoreError {
     StoreError::new(kind, op, STORE)
 }
 
-async fn usage(
+pub(crate) async fn usage(
     conn: &mut SqliteConnection,
     maildrop: MaildropId,
     op: &'static str,

@@ -1,10 +1,10 @@
-//! The one-way road of blobs out of storage: a row moves from `message` or `pending_blob` to `blob_gc` in one
-//! transaction and never back.
+//! The one-way road of blobs out of storage: a row moves from `message`, `pending_blob` or `blob_left` to `blob_gc` in
+//! one transaction and never back.
 
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use restante_store::{BlobLedger, Condemned, StorageId, StoreError};
+use restante_store::{BlobLedger, Condemned, Custody as _, StorageId, StoreError};
 use restante_types::TenantId;
 
 use crate::database::Tx;
@@ -22,6 +22,9 @@ impl BlobLedger for SqliteMailIndex {
     async fn condemned(&self, now: SystemTime, limit: usize) -> Result<Vec<Condemned>, StoreError> {
         const OP: &str = "condemned";
         let limit = i64::try_from(limit).map_or(MOST, |limit| limit.min(MOST));
+        if self.collection_stopped().await?.is_some() {
+            return Ok(Vec::new());
+        }
         let now = time_to_row(now);
         let mut tx = self.db().begin().await.map_err(failed(OP))?;
         let oldest_reservation = now.saturating_sub(duration_to_row(self.grace()));
@@ -91,8 +94,16 @@ async fn condemn(
     if room == 0 {
         return Ok(condemned);
     }
+    room = room.saturating_sub(condemn_blobs(tx, sql::LEFT_DUE, sql::FORGET_LEFT, now, room).await?);
     room = room.saturating_sub(condemn_messages(tx, now, room).await?);
-    condemn_reservations(tx, oldest_reservation, room).await?;
+    condemn_blobs(
+        tx,
+        sql::RESERVATIONS_DUE,
+        sql::FORGET_RESERVATION,
+        oldest_reservation,
+        room,
+    )
+    .await?;
     listed(tx, limit).await
 }
 
@@ -113,26 +124,33 @@ async fn condemn_messages(tx: &mut Tx, now: i64, room: i64) -> Result<i64, sqlx:
     Ok(row_count(due.len()))
 }
 
-async fn condemn_reservations(tx: &mut Tx, oldest: i64, room: i64) -> Result<(), sqlx::Error> {
-    let due: Vec<BlobRow> = sqlx::query_as(sql::RESERVATIONS_DUE)
-        .bind(oldest)
+/// Those of a table of blobs that are due as of a time; answers how many.
+async fn condemn_blobs(
+    tx: &mut Tx,
+    due: &'static str,
+    forget: &'static str,
+    as_of: i64,
+    room: i64,
+) -> Result<i64, sqlx::Error> {
+    let due: Vec<BlobRow> = sqlx::query_as(due)
+        .bind(as_of)
         .bind(room)
         .fetch_all(&mut **tx)
         .await?;
-    for (tenant, blob, storage) in due {
+    for (tenant, blob, storage) in &due {
         sqlx::query(sql::CONDEMN_BLOB)
             .bind(tenant)
-            .bind(&blob)
+            .bind(blob)
             .bind(storage)
             .execute(&mut **tx)
             .await?;
-        sqlx::query(sql::FORGET_RESERVATION)
+        sqlx::query(forget)
             .bind(tenant)
-            .bind(&blob)
+            .bind(blob)
             .execute(&mut **tx)
             .await?;
     }
-    Ok(())
+    Ok(row_count(due.len()))
 }
 
 async fn listed(tx: &mut Tx, limit: i64) -> Result<Vec<Condemned>, sqlx::Error> {

@@ -5,6 +5,7 @@
 
 mod admin;
 mod changes;
+mod custody;
 mod database;
 mod directory;
 mod error;

@@ -61,6 +61,8 @@ statements! {
     COUNT_DELETION = "UPDATE maildrop SET messages = messages - ?2, octets = octets - ?3 WHERE maildrop_id = ?1";
 
     CONDEMNED = "SELECT tenant_id, blob, storage_id FROM blob_gc LIMIT ?1";
+    LEFT_DUE = "SELECT tenant_id, blob, storage_id FROM blob_left WHERE not_before <= ?1 ORDER BY not_before LIMIT ?2";
+    FORGET_LEFT = "DELETE FROM blob_left WHERE tenant_id = ?1 AND blob = ?2";
     MESSAGES_DUE = "SELECT m.message_id FROM tenant t CROSS JOIN message m
         WHERE m.tenant_id = t.tenant_id AND m.deleted_at IS NOT NULL AND m.deleted_at < ?1 - t.retention_us
         LIMIT ?2";
@@ -77,6 +79,33 @@ statements! {
     EXPIRED = "SELECT message_id, maildrop_id, octets FROM message INDEXED BY message_age
         WHERE tenant_id = ?1 AND deleted_at IS NULL AND received_at < ?2 ORDER BY received_at LIMIT ?3";
     BURY_MESSAGE = "UPDATE message SET deleted_at = ?2 WHERE message_id = ?1 AND deleted_at IS NULL";
+    TOTAL = "SELECT coalesce(sum(messages), 0), coalesce(sum(octets), 0) FROM maildrop";
+    STORED = "SELECT message_id, tenant_id, maildrop_id, unique_id, octets, header_octets, has_dot_lines, crc64,
+            header_crc64, sha256, storage_id, blob, received_at, deleted_at
+        FROM message WHERE message_id > ?1 ORDER BY message_id LIMIT ?2";
+    STORED_OF_MAILDROP = "SELECT message_id, tenant_id, maildrop_id, unique_id, octets, header_octets,
+            has_dot_lines, crc64, header_crc64, sha256, storage_id, blob, received_at, deleted_at
+        FROM message WHERE message_id > ?1 AND maildrop_id = ?3 AND tenant_id = ?4 ORDER BY message_id LIMIT ?2";
+    /// Which of the keys, a list of pairs of tenant and octets in hex, nothing names.
+    UNNAMED = "SELECT k.key FROM json_each(?2) k
+        WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.tenant_id = k.value ->> 0
+                AND m.blob = unhex(k.value ->> 1) AND m.storage_id = ?1)
+            AND NOT EXISTS (SELECT 1 FROM pending_blob p WHERE p.tenant_id = k.value ->> 0
+                AND p.blob = unhex(k.value ->> 1) AND p.storage_id = ?1)
+            AND NOT EXISTS (SELECT 1 FROM blob_left l WHERE l.tenant_id = k.value ->> 0
+                AND l.blob = unhex(k.value ->> 1) AND l.storage_id = ?1)
+            AND NOT EXISTS (SELECT 1 FROM blob_gc g WHERE g.tenant_id = k.value ->> 0
+                AND g.blob = unhex(k.value ->> 1) AND g.storage_id = ?1)
+        ORDER BY k.key";
+    COLLECTION_STOPPED = "SELECT collection_stopped_at FROM installation";
+    STOP_COLLECTION = "UPDATE installation
+        SET collection_stopped_at = CASE WHEN ?1 THEN coalesce(collection_stopped_at, ?2) END";
+    RESTORE = "UPDATE message SET deleted_at = NULL
+        WHERE message_id = ?1 AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at IS NOT NULL
+        RETURNING octets";
+    RELOCATE = "UPDATE message SET storage_id = ?6, blob = ?7
+        WHERE message_id = ?1 AND tenant_id = ?2 AND maildrop_id = ?3 AND storage_id = ?4 AND blob = ?5";
+    LEAVE_BLOB = "INSERT INTO blob_left (tenant_id, blob, storage_id, not_before) VALUES (?1, ?2, ?3, ?4)";
     COLLECTED = "DELETE FROM blob_gc WHERE tenant_id = ?1 AND blob = ?2 AND storage_id = ?3";
 
     INSTALLATION_SECRET = "SELECT secret FROM installation";

@@ -13,7 +13,7 @@ use restante_conformance::{
 };
 use restante_lock::LockManager;
 use restante_sqlite::{Sqlite, SqliteDirectory, SqliteLockManager, SqliteMailIndex, SqliteOptions};
-use restante_store::{BlobLedger, MailIndex, Quota};
+use restante_store::{BlobLedger, Custody, MailIndex, Quota};
 use restante_types::{Clock, MaildropId, SystemClock, TenantId};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -60,7 +60,9 @@ async fn ports(folder: &TempDir) -> Ports {
     let options = SqliteOptions::default();
     Sqlite::migrate(&path, &options).await.unwrap();
     let db = Sqlite::open(&path, &options).await.unwrap();
-    db.storage_id("store").await.unwrap();
+    for storage in ["store", "other"] {
+        db.storage_id(storage).await.unwrap();
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let locks = SqliteLockManager::start(&db).await.unwrap();
     Ports {
@@ -121,6 +123,10 @@ impl MailIndexFixture for OneFile {
     }
 
     fn ledger(&self) -> Arc<dyn BlobLedger> {
+        Arc::clone(&self.ports().index) as _
+    }
+
+    fn custody(&self) -> Arc<dyn Custody> {
         Arc::clone(&self.ports().index) as _
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use restante_types::{Octets, TenantId};
 
-use crate::StoreError;
+use crate::{StoreError, StoreErrorKind};
 
 /// Which of the configured storages keeps a blob. Recorded with every message, so that a tenant's choice can
 /// change while older messages stay where they are.
@@ -43,6 +43,14 @@ impl BlobKey {
     /// The path of an object: `<tenant>/<shard>/<key>`, the shard being the last octet of the key in hex.
     pub fn path(&self) -> String {
         format!("{}/{:02x}/{:032x}", self.tenant, self.number & 0xff, self.number)
+    }
+
+    /// The reverse of [`BlobKey::path`]; `None` for every other text.
+    pub fn from_path(path: &str) -> Option<Self> {
+        let mut parts = path.split('/');
+        let tenant = TenantId::new(parts.next()?.parse().ok()?)?;
+        let number = u128::from_str_radix(parts.nth(1)?, 16).ok()?;
+        Some(Self { tenant, number }).filter(|key| key.path() == path)
     }
 }
 
@@ -126,4 +134,44 @@ pub trait BlobStore: Display + Debug + Send + Sync {
     /// # Errors
     /// When it cannot be known that the blob is gone.
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError>;
+
+    /// At most `limit` blobs that come after `after` in an order of the store's own; none at the end. For audits: what
+    /// is put or removed meanwhile may be listed or not, and so may what a put that came to nothing has left.
+    ///
+    /// # Errors
+    /// `Unsupported` if the storage cannot say what it holds.
+    async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
+        let _ = (after, limit);
+        Err(StoreError::new(StoreErrorKind::Unsupported, "list", "blobs"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_back_and_no_other_text_is() {
+        let key = BlobKey {
+            tenant: TenantId::new(7).unwrap(),
+            number: 0x0199_8F2D << 96 | 0xA7,
+        };
+        assert_eq!(BlobKey::from_path(&key.path()), Some(key));
+        let path = key.path();
+        for other in [
+            "",
+            "7",
+            "7/a7",
+            "probe/x",
+            "0/a7/00",
+            &path.to_uppercase(),
+            &format!("0{path}"),
+            &format!("{path}/"),
+            &path.replace("/a7/", "/a8/"),
+            &format!("/{path}"),
+            &format!("+{path}"),
+        ] {
+            assert_eq!(BlobKey::from_path(other), None, "{other}");
+        }
+    }
 }

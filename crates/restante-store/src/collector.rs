@@ -16,7 +16,7 @@ use restante_types::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use crate::{BlobKey, BlobLedger, BlobStores, Condemned, StorageId, StoreError, StoreErrorKind};
+use crate::{BlobKey, BlobLedger, BlobStores, Condemned, StorageId, StoreError, StoreErrorKind, failpoint};
 
 /// How fast blobs are removed.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ pub struct CollectorSettings {
     pub per_pass: usize,
     /// How many removals run at once.
     pub concurrency: usize,
+    /// A pass that removes so many is told as an error.
+    pub alarm: usize,
 }
 
 impl Default for CollectorSettings {
@@ -39,6 +41,7 @@ impl Default for CollectorSettings {
             batch: 500,
             per_pass: 10_000,
             concurrency: 8,
+            alarm: 5_000,
         }
     }
 }
@@ -122,6 +125,14 @@ impl Collector {
                 Ok(Collected {
                     n_collected,
                     n_failed,
+                }) if n_collected >= self.settings.alarm => error!(
+                    n_collected,
+                    n_failed,
+                    "unusually many blobs are removed; `restante collector stop` ends it on all frontends"
+                ),
+                Ok(Collected {
+                    n_collected,
+                    n_failed,
                 }) => info!(n_collected, n_failed, "blobs collected"),
                 Err(error) => warn!(%error, "blobs are not collected, trying again"),
             }
@@ -158,6 +169,7 @@ impl Collector {
                 return Ok(pass);
             }
             let removed = self.remove(batch, &mut failed).await;
+            failpoint("collector.removed");
             if !removed.is_empty() {
                 self.ledger.collected(&removed).await?;
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use restante_types::{Clock, MaildropId, Octets, UniqueId};
 use tokio::time::timeout;
 
-use crate::{BlobStores, MailIndex, NewMessage, Spooled, StorageId, StoreError, StoreErrorKind};
+use crate::{BlobStores, MailIndex, NewMessage, Spooled, StorageId, StoreError, StoreErrorKind, failpoint};
 
 /// How long one delivery may take. Far below the grace time of a reservation, which is an hour.
 const DEADLINE: Duration = Duration::from_mins(15);
@@ -97,9 +97,12 @@ impl Deliverer {
         let store = self.stores.get(storage)?;
         self.check_room(maildrop, measured.octets).await?;
         let blob = self.index.reserve(maildrop, storage).await?;
+        failpoint("deliver.reserved");
         store.put(&blob, measured.octets, &mut message.reader()).await?;
+        failpoint("deliver.stored");
         let received = self.clock.wall();
-        self.index
+        let delivered = self
+            .index
             .deliver(
                 maildrop,
                 NewMessage {
@@ -111,7 +114,9 @@ impl Deliverer {
                     needs_utf8,
                 },
             )
-            .await
+            .await;
+        failpoint("deliver.indexed");
+        delivered
     }
 }
 

@@ -3,29 +3,38 @@
 //! A storage is a pair: a [`MailIndex`] says which messages exist, a [`BlobStore`] keeps their octets. Nothing
 //! here decides which pair a tenant uses. Start at [`MailIndex`].
 
+mod auditor;
 mod blob;
 mod body;
 mod collector;
+mod custody;
 mod delivery;
 mod error;
+mod failpoint;
 mod faulty;
 mod index;
 mod limit;
 mod memory_blob;
 mod memory_index;
 mod metered;
+mod mover;
 mod reader;
+#[cfg(test)]
+mod scene;
 mod spool;
 mod stores;
 mod timeout;
 mod unique;
 mod wrapper;
 
+pub use auditor::{AuditEvent, AuditSettings, Auditor, Finding};
 pub use blob::{BlobKey, BlobReader, BlobStore, OctetRange, StorageId};
 pub use body::{Body, Verified};
 pub use collector::{Collected, Collector, CollectorSettings, CollectorSwitch};
+pub use custody::{Custody, StoredMessage, StoredRow};
 pub use delivery::Deliverer;
 pub use error::{StoreError, StoreErrorKind};
+pub use failpoint::failpoint;
 pub use faulty::{Fault, FaultPlan, Faulty};
 pub use index::{
     BlobLedger, BodyRef, Committed, Condemned, Listing, ListingBuilder, MailIndex, NewMessage, Quota, Usage,
@@ -34,6 +43,7 @@ pub use limit::Limit;
 pub use memory_blob::MemoryBlobStore;
 pub use memory_index::MemoryMailIndex;
 pub use metered::{CallResult, Metered, StoreCall, StoreObserver};
+pub use mover::{MoveEvent, Mover};
 pub use reader::{BytesReader, ExactReader};
 pub use spool::{Spool, SpoolError, SpoolReader, SpoolSettings, Spooled};
 pub use stores::BlobStores;

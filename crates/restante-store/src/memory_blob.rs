@@ -99,4 +99,12 @@ impl BlobStore for MemoryBlobStore {
         self.lock().remove(key);
         Ok(())
     }
+
+    async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
+        let mut keys: Vec<BlobKey> = self.lock().keys().copied().collect();
+        keys.retain(|key| after.is_none_or(|after| key > after));
+        keys.sort_unstable();
+        keys.truncate(limit);
+        Ok(keys)
+    }
 }

@@ -1,6 +1,8 @@
 //! The index in memory. Complete: quota, tombstones, reservations, the log of updates, fences; but forgotten when
 //! the process ends. Start at [`MemoryMailIndex`].
 
+mod custody;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,9 +34,12 @@ pub struct MemoryMailIndex {
 struct State {
     maildrops: HashMap<MaildropId, Maildrop>,
     reservations: HashMap<BlobKey, Reservation>,
-    tombstones: HashMap<BlobKey, Tombstone>,
+    tombstones: BTreeMap<MessageId, Tombstone>,
+    /// Blobs that messages have left for another storage, and since when they may be removed.
+    left: HashMap<BlobKey, (StorageId, SystemTime)>,
     updates: HashMap<SessionId, Update>,
     last_message: i64,
+    stopped: Option<SystemTime>,
 }
 
 #[derive(Default)]
@@ -51,6 +56,7 @@ struct Message {
     unique_id: UniqueId,
     needs_utf8: bool,
     received: SystemTime,
+    sha256: [u8; 32],
     body: BodyRef,
 }
 
@@ -63,8 +69,9 @@ struct Reservation {
 
 struct Tombstone {
     maildrop: MaildropId,
-    storage: StorageId,
+    message: Message,
     deleted: SystemTime,
+    condemned: bool,
 }
 
 struct Update {
@@ -135,29 +142,25 @@ impl State {
         now: SystemTime,
     ) -> Result<usize, StoreError> {
         let maildrop = self.maildrop(id, "commit")?;
-        let removed: Vec<Message> = messages
-            .filter_map(|message| maildrop.messages.remove(&message))
+        let removed: Vec<(MessageId, Message)> = messages
+            .filter_map(|id| Some((id, maildrop.messages.remove(&id)?)))
             .collect();
-        for message in &removed {
+        for (_, message) in &removed {
             maildrop.usage.messages -= 1;
             maildrop.usage.octets = maildrop.usage.octets - message.body.octets;
         }
-        let tombstones = removed.iter().map(|message| {
+        let n_removed = removed.len();
+        let tombstones = removed.into_iter().map(|(key, message)| {
             let tombstone = Tombstone {
                 maildrop: id,
-                storage: message.body.storage,
+                message,
                 deleted: now,
+                condemned: false,
             };
-            (message.body.blob, tombstone)
+            (key, tombstone)
         });
         self.tombstones.extend(tombstones);
-        Ok(removed.len())
-    }
-
-    fn retention(&self, maildrop: MaildropId) -> Duration {
-        self.maildrops
-            .get(&maildrop)
-            .map_or(Duration::ZERO, |maildrop| maildrop.retention)
+        Ok(n_removed)
     }
 }
 
@@ -195,6 +198,7 @@ impl Maildrop {
                 unique_id,
                 needs_utf8: message.needs_utf8,
                 received: message.received,
+                sha256: message.measured.sha256,
                 body: BodyRef {
                     storage: message.storage,
                     blob: message.blob,
@@ -316,14 +320,35 @@ fn is_past(now: SystemTime, start: SystemTime, wait: Duration) -> bool {
 impl BlobLedger for MemoryMailIndex {
     async fn condemned(&self, now: SystemTime, limit: usize) -> Result<Vec<Condemned>, StoreError> {
         let mut state = self.lock();
-        let deleted = state.tombstones.iter().filter_map(|(blob, tombstone)| {
-            let kept = state.retention(tombstone.maildrop);
-            is_past(now, tombstone.deleted, kept).then_some(Condemned {
-                storage: tombstone.storage,
-                blob: *blob,
-            })
+        if state.stopped.is_some() {
+            return Ok(Vec::new());
+        }
+        let left = state.left.iter().filter(|(_, (_, since))| *since <= now);
+        let left = left.map(|(blob, (storage, _))| Condemned {
+            storage: *storage,
+            blob: *blob,
         });
-        let mut condemned: Vec<Condemned> = deleted.take(limit).collect();
+        let mut condemned: Vec<Condemned> = left.take(limit).collect();
+        let State {
+            maildrops,
+            tombstones,
+            ..
+        } = &mut *state;
+        for tombstone in tombstones.values_mut() {
+            if condemned.len() == limit {
+                break;
+            }
+            let kept = maildrops
+                .get(&tombstone.maildrop)
+                .map_or(Duration::ZERO, |it| it.retention);
+            if tombstone.condemned || is_past(now, tombstone.deleted, kept) {
+                tombstone.condemned = true;
+                condemned.push(Condemned {
+                    storage: tombstone.message.body.storage,
+                    blob: tombstone.message.body.blob,
+                });
+            }
+        }
         for (blob, reservation) in &mut state.reservations {
             if condemned.len() == limit {
                 break;
@@ -364,7 +389,10 @@ impl BlobLedger for MemoryMailIndex {
     async fn collected(&self, blobs: &[Condemned]) -> Result<(), StoreError> {
         let mut state = self.lock();
         for Condemned { blob, .. } in blobs {
-            state.tombstones.remove(blob);
+            state.left.remove(blob);
+            state
+                .tombstones
+                .retain(|_, tombstone| !tombstone.condemned || tombstone.message.body.blob != *blob);
             if state
                 .reservations
                 .get(blob)

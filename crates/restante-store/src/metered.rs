@@ -155,6 +155,10 @@ impl<S: BlobStore + ?Sized> BlobStore for Metered<S> {
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
         self.call("delete", self.inner.delete(key)).await
     }
+
+    async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
+        self.call("list", self.inner.list(after, limit)).await
+    }
 }
 
 struct MeteredReader {

@@ -3,7 +3,7 @@
 //! Opens nothing and chooses nothing: a tenant's choice is a name, a message's place is a key. Start at
 //! [`BlobStores::get`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::{BlobStore, StorageId, StoreError, StoreErrorKind};
@@ -11,7 +11,7 @@ use crate::{BlobStore, StorageId, StoreError, StoreErrorKind};
 /// Every storage of the configuration, fixed once the server runs.
 #[derive(Debug, Default)]
 pub struct BlobStores {
-    stores: HashMap<StorageId, Arc<dyn BlobStore>>,
+    stores: BTreeMap<StorageId, Arc<dyn BlobStore>>,
     ids: HashMap<String, StorageId>,
 }
 
@@ -54,6 +54,17 @@ impl BlobStores {
                 format!("storage number {} is not configured", id.0),
             )
         })
+    }
+
+    /// Every storage, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (StorageId, &Arc<dyn BlobStore>)> {
+        self.stores.iter().map(|(id, store)| (*id, store))
+    }
+
+    /// The name of a storage; `None` if the configuration does not have it.
+    pub fn name(&self, id: StorageId) -> Option<&str> {
+        let mut names = self.ids.iter();
+        names.find_map(|(name, known)| (*known == id).then_some(name.as_str()))
     }
 
     /// The key of the storage that a tenant chose.

@@ -4,8 +4,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -107,6 +107,13 @@ impl FaultProxy {
         self.address
     }
 
+    /// From now on new connections lead to `target`; those that are open are cut.
+    pub fn lead_to(&self, target: SocketAddr) {
+        *self.shared.target.lock().unwrap_or_else(PoisonError::into_inner) = Some(target);
+        self.set(&Fault::Reject);
+        self.set(&Fault::Pass);
+    }
+
     /// From now on `fault` happens in both directions, in open connections too.
     pub fn set(&self, fault: &Fault) {
         self.set_towards(Direction::ToServer, fault.clone());
@@ -159,6 +166,8 @@ struct Script {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// Where new connections lead, if not where the first ones did.
+    target: Mutex<Option<SocketAddr>>,
     to_server: watch::Sender<Script>,
     to_client: watch::Sender<Script>,
     counters: Counters,
@@ -210,6 +219,11 @@ async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>) 
         if shared.rejects() {
             reset(client);
         } else {
+            let target = shared
+                .target
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .unwrap_or(target);
             connections.spawn(connect(client, target, Arc::clone(&shared)));
         }
     }

@@ -6,6 +6,7 @@
 
 mod backends;
 mod certificate;
+pub mod cluster;
 mod directory;
 mod fault_proxy;
 mod identity_provider;
@@ -17,6 +18,7 @@ mod pop3;
 mod postgres;
 mod redis;
 pub mod require;
+mod s3;
 mod server;
 mod service;
 mod socket;
@@ -33,7 +35,9 @@ pub use pgbouncer::PgBouncer;
 pub use pop3::{Pop3Client, unstuffed};
 pub use postgres::{PgDatabase, Postgres, PostgresOptions};
 pub use redis::Redis;
+pub use s3::{S3, S3Call, S3Fault};
 pub use server::{TestServer, TestServerBuilder};
+pub use service::free_port;
 pub use socket::Socket;
 pub use token_signer::{Signature, TokenSigner};
 

@@ -1,5 +1,7 @@
 //! A real PostgreSQL on loopback, with a database for every test.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,6 +18,9 @@ use crate::{PATIENCE, require};
 /// The role that owns the databases: an ordinary one, because row-level security does not hold for a superuser.
 const ROLE: &str = "app";
 const SUPERUSER: &str = "keeper";
+
+/// Whether a standby takes part in every commit.
+const FOLLOWS: &str = "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'";
 
 /// How a cluster is to be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +70,16 @@ impl PgDatabase {
             .connect()
             .await
             .expect("the cluster answers")
+    }
+
+    /// Runs a statement as a superuser while the cluster may be in trouble; how many rows it changed, or `None`.
+    pub async fn try_execute(&self, statement: &str) -> Option<u64> {
+        let running = async {
+            let mut keeper = PgConnection::connect(&self.superuser_url()).await?;
+            keeper.execute(AssertSqlSafe(statement)).await
+        };
+        let done = tokio::time::timeout(PATIENCE, running).await.ok()?;
+        done.ok().map(|done| done.rows_affected())
     }
 
     /// Runs statements as a superuser, whom no row-level security holds: to break what is stored.
@@ -125,24 +140,9 @@ impl Postgres {
             String::from_utf8_lossy(&made.stderr)
         );
         let port = free_port();
-        let sync = if options.fsync { "on" } else { "off" };
-        let arguments = [
-            "-D",
-            &data.display().to_string(),
-            "-p",
-            &port.to_string(),
-            "-k",
-            &folder.path().display().to_string(),
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "max_connections=200",
-            "-c",
-            &format!("fsync={sync}"),
-        ];
         let cluster = Self {
             service: std::sync::Mutex::new(None),
-            arguments: arguments.map(ToOwned::to_owned).to_vec(),
+            arguments: arguments(&data, port, folder.path(), options),
             port,
             last: AtomicU32::new(0),
             folder,
@@ -154,6 +154,83 @@ impl Postgres {
             .await
             .expect("a role can be made");
         Some(cluster)
+    }
+
+    /// A synchronous standby: from now on every commit of this cluster waits for it.
+    ///
+    /// # Panics
+    /// If it cannot be made, or does not follow in time.
+    pub async fn standby(&self) -> Self {
+        let program = postgres_program("pg_basebackup").expect("it comes with PostgreSQL");
+        let folder = Folder::new();
+        let data = folder.path().join("data");
+        let copied = unprivileged(&program)
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-U",
+                SUPERUSER,
+                "-R",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+                "--no-sync",
+                "-p",
+            ])
+            .arg(self.port.to_string())
+            .arg("-D")
+            .arg(&data)
+            .output()
+            .expect("pg_basebackup can be started");
+        assert!(
+            copied.status.success(),
+            "pg_basebackup: {}",
+            String::from_utf8_lossy(&copied.stderr)
+        );
+        let port = free_port();
+        let standby = Self {
+            service: std::sync::Mutex::new(None),
+            arguments: arguments(&data, port, folder.path(), PostgresOptions::default()),
+            port,
+            last: AtomicU32::new(0),
+            folder,
+        };
+        standby.start_again().await;
+        let mut keeper = self.keeper().await;
+        for statement in [
+            "ALTER SYSTEM SET synchronous_standby_names = '*'",
+            "SELECT pg_reload_conf()",
+        ] {
+            keeper.execute(statement).await.expect("a setting can be changed");
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while !sqlx::query_scalar::<_, bool>(FOLLOWS)
+            .fetch_one(&mut keeper)
+            .await
+            .expect("the cluster answers")
+        {
+            assert!(Instant::now() < deadline, "the standby does not follow");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        standby
+    }
+
+    /// Makes a standby the primary.
+    ///
+    /// # Panics
+    /// If it does not become one.
+    pub async fn promote(&self) {
+        let promoted: bool = sqlx::query_scalar("SELECT pg_promote()")
+            .fetch_one(&mut self.keeper().await)
+            .await
+            .expect("the standby answers");
+        assert!(promoted, "the standby stays one");
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// An empty database.
@@ -168,6 +245,32 @@ impl Postgres {
             .execute(AssertSqlSafe(statement))
             .await
             .expect("a database can be made");
+        PgDatabase {
+            name,
+            port: self.port,
+        }
+    }
+
+    /// A database as another one is now, put back from a backup. Whoever is connected to it is cut.
+    ///
+    /// # Panics
+    /// If the cluster does not answer.
+    pub async fn copy_of(&self, database: &PgDatabase) -> PgDatabase {
+        let name = format!("t{}", self.last.fetch_add(1, Ordering::Relaxed));
+        let original = &database.name;
+        let mut keeper = self.keeper().await;
+        for statement in [
+            format!("ALTER DATABASE {original} ALLOW_CONNECTIONS false"),
+            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{original}'"),
+            format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {original}"),
+            format!("ALTER DATABASE {original} ALLOW_CONNECTIONS true"),
+            format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"),
+        ] {
+            keeper
+                .execute(AssertSqlSafe(statement))
+                .await
+                .expect("a database can be copied");
+        }
         PgDatabase {
             name,
             port: self.port,
@@ -242,6 +345,26 @@ impl Postgres {
             .await
             .expect("the cluster answers")
     }
+}
+
+fn arguments(data: &Path, port: u16, sockets: &Path, options: PostgresOptions) -> Vec<String> {
+    let sync = if options.fsync { "on" } else { "off" };
+    [
+        "-D",
+        &data.display().to_string(),
+        "-p",
+        &port.to_string(),
+        "-k",
+        &sockets.display().to_string(),
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "max_connections=200",
+        "-c",
+        &format!("fsync={sync}"),
+    ]
+    .map(ToOwned::to_owned)
+    .to_vec()
 }
 
 #[cfg(test)]

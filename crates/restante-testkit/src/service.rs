@@ -165,7 +165,10 @@ pub(crate) fn hand_over(path: &Path) {
 
 /// A port of loopback that nobody listens on, below those that the system gives to clients: one of these could be
 /// taken before the server listens.
-pub(crate) fn free_port() -> u16 {
+///
+/// # Panics
+/// On a process id past 2^32.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;

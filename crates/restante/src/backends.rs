@@ -1,5 +1,8 @@
 //! The registry: which technology stands behind which contract. A line per technology; nobody else names one.
 
+mod node;
+mod storages;
+
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -9,27 +12,25 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use restante_auth::{Actor, DirectoryAdmin, FallbackLimiter, Limiter, MemoryLimiter};
 use restante_config::{Config, DatabaseUrl, DirectoryKind, ServiceUrl, Storage};
-use restante_lock::LockManager;
-use restante_object_store::LocalBlobStore;
+use restante_lock::{LockDesk, LockManager};
 use restante_postgres::{
-    LeaseOptions, NodeName, Pg, PgDirectory, PgLockManager, PgMailIndex, PgOptions, PgViewDirectory, Pooler,
+    LeaseOptions, Pg, PgDirectory, PgLockDesk, PgLockManager, PgMailIndex, PgOptions, PgViewDirectory, Pooler,
 };
 use restante_redis::{RedisLimiter, RedisOptions};
 use restante_sqlite::{Sqlite, SqliteDirectory, SqliteLockManager, SqliteMailIndex, SqliteOptions};
-use restante_store::{BlobLedger, BlobStore, BlobStores, MailIndex, StorageId, Timeout};
+use restante_store::{BlobLedger, BlobStores, Custody, MailIndex, StorageId, Timeout};
 use restante_types::{Secret, SystemClock};
-use rustix::system::uname;
 
 use crate::output::Failure;
 use crate::password;
 
-/// Threads that wait for files at the same time, for one storage.
-const FILE_THREADS: usize = 16;
+use node::Node;
+pub(crate) use restante_object_store::Probed;
+pub(crate) use storages::Buckets;
+use storages::Storages;
 
 /// How long a call to the index may take. A commit that takes longer is asked about until its outcome is known.
 const INDEX_LIMIT: Duration = Duration::from_secs(10);
-/// How long the opening, a piece or the removal of a blob may take.
-const BLOB_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the configuration names, open.
 pub(crate) struct Backends {
@@ -37,17 +38,25 @@ pub(crate) struct Backends {
     pub(crate) index: Arc<dyn MailIndex>,
     pub(crate) ledger: Arc<dyn BlobLedger>,
     pub(crate) blobs: Arc<BlobStores>,
+    /// Those of the blobs' storages that are buckets of a service.
+    pub(crate) buckets: Buckets,
     /// Where sessions are served; a tool beside a server has none.
     pub(crate) locks: Option<Arc<dyn LockManager>>,
+    /// The index as an operator's tools see it.
+    pub(crate) custody: Arc<dyn Custody>,
+    /// The locks of all frontends; none where one process keeps them in memory.
+    pub(crate) desk: Option<Arc<dyn LockDesk>>,
+    /// Held while this process is a frontend among others.
+    _node: Option<Node>,
 }
 
 /// What is opened a database for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
+enum Purpose<'a> {
     /// A command beside servers that may be running.
     Tool,
-    /// Sessions.
-    Serve,
+    /// Sessions, as this file says if there is one.
+    Serve(Option<&'a Path>),
 }
 
 /// An open database.
@@ -65,18 +74,20 @@ impl Backends {
     }
 
     /// Opens everything for a process that serves the database: the only one, if it is a file.
-    pub(crate) async fn open_to_serve(config: &Config) -> Result<Self, Failure> {
-        Self::over(config, Purpose::Serve).await
+    pub(crate) async fn open_to_serve(config: &Config, file: Option<&Path>) -> Result<Self, Failure> {
+        let backends = Self::over(config, Purpose::Serve(file)).await?;
+        backends.buckets.refuse_wrong_ones().await?;
+        Ok(backends)
     }
 
-    async fn over(config: &Config, purpose: Purpose) -> Result<Self, Failure> {
+    async fn over(config: &Config, purpose: Purpose<'_>) -> Result<Self, Failure> {
         match Database::open(config).await? {
             Database::Sqlite(db) => Self::over_sqlite(config, db, purpose).await,
             Database::Postgres(db) => Self::over_postgres(config, db, purpose).await,
         }
     }
 
-    async fn over_sqlite(config: &Config, db: Sqlite, purpose: Purpose) -> Result<Self, Failure> {
+    async fn over_sqlite(config: &Config, db: Sqlite, purpose: Purpose<'_>) -> Result<Self, Failure> {
         let clock = Arc::new(SystemClock);
         let (directory, index, locks): (_, _, Option<Arc<dyn LockManager>>) = match purpose {
             Purpose::Tool => (
@@ -84,7 +95,7 @@ impl Backends {
                 SqliteMailIndex::for_delivery(&db, clock),
                 None,
             ),
-            Purpose::Serve => {
+            Purpose::Serve(_) => {
                 let locks = SqliteLockManager::start(&db).await.map_err(Failure::setup)?;
                 let index = SqliteMailIndex::new(&db, &locks, clock.clone());
                 (
@@ -95,34 +106,49 @@ impl Backends {
             }
         };
         let index = Arc::new(index);
+        let storages = Storages::open(config, &Database::Sqlite(db)).await?;
         Ok(Self {
             directory: Arc::new(directory),
+            custody: Arc::clone(&index) as Arc<dyn Custody>,
+            desk: None,
+            _node: None,
             ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
             index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
-            blobs: Arc::new(storages(config, &Database::Sqlite(db)).await?),
+            blobs: Arc::new(storages.blobs),
+            buckets: storages.buckets,
             locks,
         })
     }
 
-    async fn over_postgres(config: &Config, db: Pg, purpose: Purpose) -> Result<Self, Failure> {
+    async fn over_postgres(config: &Config, db: Pg, purpose: Purpose<'_>) -> Result<Self, Failure> {
         let index = Arc::new(PgMailIndex::new(&db, Arc::new(SystemClock)));
-        let locks: Option<Arc<dyn LockManager>> = match purpose {
+        let node = match purpose {
             Purpose::Tool => None,
-            Purpose::Serve => {
-                let locks = PgLockManager::start(&db, node()?, LeaseOptions::default());
+            Purpose::Serve(file) => Some(Node::claim(config, file)?),
+        };
+        let locks: Option<Arc<dyn LockManager>> = match &node {
+            None => None,
+            Some(node) => {
+                let locks = PgLockManager::start(&db, node.name(), LeaseOptions::default());
                 Some(Arc::new(locks.await.map_err(Failure::setup)?))
             }
         };
         let directory: Arc<dyn DirectoryAdmin> = match (config.database.directory, purpose) {
             (DirectoryKind::Own, Purpose::Tool) => Arc::new(PgDirectory::new(&db)),
-            (DirectoryKind::Own, Purpose::Serve) => Arc::new(PgDirectory::watching(&db)),
+            (DirectoryKind::Own, Purpose::Serve(_)) => Arc::new(PgDirectory::watching(&db)),
             (DirectoryKind::Views, _) => Arc::new(PgViewDirectory::open(&db).await.map_err(Failure::setup)?),
         };
+        let desk = Arc::new(PgLockDesk::new(&db));
+        let storages = Storages::open(config, &Database::Postgres(db)).await?;
         Ok(Self {
             directory,
+            custody: Arc::clone(&index) as Arc<dyn Custody>,
+            desk: Some(desk),
+            _node: node,
             ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
             index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
-            blobs: Arc::new(storages(config, &Database::Postgres(db)).await?),
+            blobs: Arc::new(storages.blobs),
+            buckets: storages.buckets,
             locks,
         })
     }
@@ -189,7 +215,7 @@ pub(crate) fn spool_directory(config: &Config) -> anyhow::Result<PathBuf> {
     ) {
         (Some(path), _) => path.clone(),
         (None, Some(Storage::File { path })) => path.with_extension("spool"),
-        (None, None) => std::env::temp_dir(),
+        (None, _) => std::env::temp_dir(),
     };
     DirBuilder::new()
         .recursive(true)
@@ -200,20 +226,12 @@ pub(crate) fn spool_directory(config: &Config) -> anyhow::Result<PathBuf> {
 }
 
 /// Who changes the directory from the command line: the user of this host.
-fn operator() -> Actor {
+pub(crate) fn operator() -> Actor {
     let uid = rustix::process::getuid();
     Actor {
         name: format!("operator:uid={}", uid.as_raw()),
         tenant: None,
     }
-}
-
-/// The name of this frontend in the database: its host's, and its process's, so that two on one host are two.
-fn node() -> Result<NodeName, Failure> {
-    let host = uname().nodename().to_string_lossy().into_owned();
-    let name = format!("{host}/{}", std::process::id());
-    NodeName::new(&name)
-        .ok_or_else(|| Failure::setup(anyhow!("the name of this host is not usable: {host:?}")))
 }
 
 fn target(config: &Config) -> Result<DatabaseUrl, Failure> {
@@ -245,6 +263,7 @@ fn postgres_options(config: &Config, url: &ServiceUrl) -> Result<PgOptions, Fail
         restante_config::Pooler::Transaction => Pooler::Transaction,
     };
     options.max_connections = database.connections;
+    options.needs_standby = database.high_availability;
     Ok(options)
 }
 
@@ -266,22 +285,4 @@ fn with_password(
         .set_password(Some(text))
         .map_err(|()| Failure::setup(anyhow!("{setting}: no password fits into it")))?;
     Ok(Secret::new(whole.into()))
-}
-
-async fn storages(config: &Config, db: &Database) -> Result<BlobStores, Failure> {
-    let mut stores = BlobStores::new();
-    for (name, storage) in &config.storage {
-        let store: Arc<dyn BlobStore> = match storage {
-            Storage::File { path } => Arc::new(
-                LocalBlobStore::open(path, FILE_THREADS)
-                    .with_context(|| format!("storage.{name}: {} cannot be opened", path.display()))
-                    .map_err(Failure::setup)?,
-            ),
-        };
-        let id = db.storage_id(name).await?;
-        stores
-            .add(id, name, Arc::new(Timeout::new(store, BLOB_LIMIT)))
-            .map_err(Failure::setup)?;
-    }
-    Ok(stores)
 }

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::command::{
-    account, alias, app_password, audit, certificate, deliver, demo, domain, policy, tenant,
+    account, alias, app_password, audit, certificate, collector, deliver, demo, domain, policy, restore,
+    session, storage, tenant, verify,
 };
 
 /// The POP3 tier of a hosted e-mail provider.
@@ -98,6 +99,38 @@ pub(crate) enum Command {
         delivered."
     )]
     Deliver(deliver::DeliverArgs),
+    /// Where messages are kept
+    #[command(subcommand)]
+    Storage(storage::StorageCommand),
+    /// Look whether every message has its octets and every blob its message
+    #[command(
+        after_help = "Example:\n  restante verify\n  restante verify --account alice@example.org\n  \
+        restante verify --quick --json\n\n\
+        It changes nothing and may run while mail is read and delivered.\n\n\
+        Exit codes: 0 everything fits; 1 something does not, and what is said."
+    )]
+    Verify(verify::VerifyArgs),
+    /// Bring back messages that were deleted, within the tenant's retention
+    #[command(after_help = "Example:\n  restante restore alice@example.org --list\n  \
+        restante restore alice@example.org --deleted-within 2h\n  \
+        restante restore alice@example.org --unique-id 01JD2Z4M3X8Q0F7C5S9T1V6B2N\n\n\
+        They come back at their place and under their unique-ids, in the next session.")]
+    Restore(restore::RestoreArgs),
+    /// The removal of octets that no message needs any more
+    #[command(subcommand)]
+    Collector(collector::CollectorCommand),
+    /// List the sessions of all frontends
+    #[command(
+        after_help = "Example:\n  restante sessions\n  restante sessions --account alice@example.org --json"
+    )]
+    Sessions(session::SessionsArgs),
+    /// End a session; it deletes nothing
+    #[command(after_help = "Example:\n  restante kick alice@example.org")]
+    Kick(session::EndArgs),
+    /// Free a maildrop whose frontend gives no sign of life
+    #[command(after_help = "Example:\n  restante unlock alice@example.org\n\n\
+        Rarely needed: 25 seconds after its frontend has died the next login gets the maildrop.")]
+    Unlock(session::EndArgs),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  restante completions bash > /usr/share/bash-completion/completions/restante"

@@ -10,6 +10,7 @@ mod command;
 mod logging;
 mod output;
 mod password;
+mod progress;
 mod server;
 
 use std::process::ExitCode;

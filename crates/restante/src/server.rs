@@ -597,6 +597,7 @@ fn bind(
 fn collector(config: &Config, backends: &Backends) -> Collector {
     let settings = CollectorSettings {
         interval: Duration::from_secs(config.collector.interval_secs),
+        alarm: config.collector.alarm as usize,
         ..CollectorSettings::default()
     };
     let (ledger, blobs) = (Arc::clone(&backends.ledger), Arc::clone(&backends.blobs));

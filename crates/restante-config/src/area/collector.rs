@@ -12,6 +12,10 @@ pub struct Collector {
     /// Time between two rounds, in seconds.
     #[schemars(range(min = 1, max = 86_400))]
     pub interval_secs: u64,
+    /// A round that removes so many is logged as an error: more than ever should be, and time to look why.
+    /// `restante collector stop` ends removals on all frontends at once.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub alarm: u32,
 }
 
 impl Default for Collector {
@@ -19,6 +23,7 @@ impl Default for Collector {
         Self {
             enabled: true,
             interval_secs: 60,
+            alarm: 5_000,
         }
     }
 }

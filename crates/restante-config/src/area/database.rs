@@ -29,6 +29,9 @@ pub struct Database {
     /// Connections to Postgres, for the whole process. Sessions hold none while they wait for their clients.
     #[schemars(range(min = 2, max = 1000))]
     pub connections: u32,
+    /// Whether Postgres must have a synchronous standby. Without one, mail that was acknowledged and messages that were
+    /// deleted can come undone when a standby takes over; with `true` a server that has none configured is refused.
+    pub high_availability: bool,
     /// Whose tables tenants and accounts are read from, in Postgres.
     pub directory: DirectoryKind,
     /// Longest wait for another writer of an SQLite file, in seconds.
@@ -70,6 +73,7 @@ impl Default for Database {
             pooler: Pooler::None,
             direct_url: None,
             connections: 16,
+            high_availability: false,
             directory: DirectoryKind::Own,
             busy_timeout_secs: 5,
         }

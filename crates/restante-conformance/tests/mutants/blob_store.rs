@@ -29,12 +29,16 @@ enum Break {
     DeleteDoesNothing,
     KeysWithoutTenant,
     ShortKeys,
+    ListRepeats,
+    ListSkips,
+    ListKeepsDeleted,
 }
 
 #[derive(Debug)]
 struct Broken {
     how: Break,
     blobs: Mutex<HashMap<BlobKey, Vec<u8>>>,
+    removed: Mutex<Vec<BlobKey>>,
 }
 
 impl Broken {
@@ -124,9 +128,31 @@ impl BlobStore for Broken {
             }
             _ => {
                 self.blobs.lock().unwrap().remove(&key);
+                self.removed.lock().unwrap().push(key);
                 Ok(())
             }
         }
+    }
+
+    async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
+        let mut keys: Vec<BlobKey> = self.blobs.lock().unwrap().keys().copied().collect();
+        if self.how == Break::ListKeepsDeleted {
+            keys.extend(self.removed.lock().unwrap().iter());
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let first = match after {
+            None => 0,
+            Some(after) if self.how == Break::ListRepeats => {
+                keys.partition_point(|key| key < after).min(keys.len() - 1)
+            }
+            Some(after) if self.how == Break::ListSkips => keys.partition_point(|key| key <= after) + 1,
+            Some(after) => keys.partition_point(|key| key <= after),
+        };
+        // One that repeats its last key for ever ends by itself.
+        let is_over = self.how == Break::ListRepeats && after == keys.last();
+        let keys = keys.into_iter().skip(first).take(if is_over { 0 } else { limit });
+        Ok(keys.collect())
     }
 }
 
@@ -150,6 +176,7 @@ async fn bitten(how: Break) -> Vec<&'static str> {
         MemoryBlobs(Arc::new(Broken {
             how,
             blobs: Mutex::default(),
+            removed: Mutex::default(),
         }))
     };
     blob_store_cases! { emit_bites { open } }
@@ -194,3 +221,8 @@ mutant!(a_delete_that_does_nothing_is_noticed: DeleteDoesNothing, [
 ]);
 mutant!(keys_without_their_tenant_are_noticed: KeysWithoutTenant, ["keys_of_other_tenants_are_other_blobs"]);
 mutant!(keys_cut_short_are_noticed: ShortKeys, ["keys_that_differ_in_one_bit_are_other_blobs"]);
+mutant!(a_list_that_repeats_is_noticed: ListRepeats, ["a_list_holds_each_blob_once"]);
+mutant!(a_list_that_skips_is_noticed: ListSkips, [
+    "a_list_holds_each_blob_once", "a_list_leaves_out_what_was_deleted",
+]);
+mutant!(a_list_of_what_was_deleted_is_noticed: ListKeepsDeleted, ["a_list_leaves_out_what_was_deleted"]);

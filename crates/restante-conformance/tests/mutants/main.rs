@@ -9,6 +9,7 @@
 mod fixture;
 
 mod blob_store;
+mod custody;
 mod directory;
 mod lock_manager;
 mod mail_index;

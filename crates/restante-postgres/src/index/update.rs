@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use restante_store::{Committed, StoreError, StoreErrorKind};
+use restante_store::{Committed, StoreError, StoreErrorKind, failpoint};
 use restante_types::{Fence, SessionId};
 use tokio::time::{Instant, sleep};
 
@@ -73,7 +73,9 @@ impl Update {
             .bind(self.token())
             .bind(&self.session.octets()[..])
             .bind(keys);
+        failpoint("update.before");
         let row: Option<(i64,)> = self.db.optional(update).await?;
+        failpoint("update.after");
         Ok(row.map(|(n_deleted,)| n_deleted))
     }
 

@@ -3,7 +3,7 @@
 statements! {
     /// What must be so for the promises of this crate to hold.
     SERVER = "SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit'),
-            pg_is_in_recovery(), current_setting('server_encoding')";
+            pg_is_in_recovery(), current_setting('server_encoding'), current_setting('synchronous_standby_names')";
 
     /// Answers the key that it was given: the probe compares.
     PROBE_KEY = "SELECT $1::bigint, pg_backend_pid()";
@@ -81,6 +81,14 @@ statements! {
          WHERE at < timestamptz 'epoch' + $1::bigint * interval '1 microsecond' LIMIT $2)";
 
     CONDEMNED = "SELECT tenant_id, blob, storage_id FROM blob_gc LIMIT $1";
+    CONDEMN_LEFT = "WITH due AS (
+            SELECT tenant_id, blob FROM blob_left
+            WHERE not_before <= timestamptz 'epoch' + $1::bigint * interval '1 microsecond'
+            ORDER BY not_before LIMIT $2 FOR UPDATE SKIP LOCKED),
+        gone AS (
+            DELETE FROM blob_left l USING due WHERE l.tenant_id = due.tenant_id AND l.blob = due.blob
+            RETURNING l.tenant_id, l.blob, l.storage_id)
+        INSERT INTO blob_gc (tenant_id, blob, storage_id) SELECT tenant_id, blob, storage_id FROM gone";
     CONDEMN_MESSAGES = "WITH due AS (
             SELECT m.message_id FROM tenant t JOIN message m ON m.tenant_id = t.tenant_id
             WHERE m.deleted_at IS NOT NULL
@@ -150,6 +158,16 @@ statements! {
         FROM unnest($1::bigint[], $2::bigint[]) AS h (maildrop_id, token)
         LEFT JOIN maildrop_lock l ON l.maildrop_id = h.maildrop_id
         WHERE l.token IS DISTINCT FROM h.token OR l.session_id IS NULL";
+    /// Held maildrops after a number, with their account's name; of one maildrop if it is given.
+    HELD = "SELECT l.tenant_id, l.maildrop_id, n.address, l.session_id, l.node,
+            (extract(epoch FROM l.opened_at) * 1000000)::bigint,
+            EXISTS (SELECT 1 FROM frontend f WHERE f.node = l.node AND f.incarnation = l.incarnation
+                AND f.expires_at > clock_timestamp())
+        FROM maildrop_lock l LEFT JOIN address n ON n.account_id = l.maildrop_id AND NOT n.is_alias
+        WHERE l.session_id IS NOT NULL AND l.maildrop_id > $1 AND ($2::bigint IS NULL OR l.maildrop_id = $2)
+        ORDER BY l.maildrop_id LIMIT $3";
+    FREE = "UPDATE maildrop_lock SET token = token + 1, session_id = NULL
+        WHERE maildrop_id = $1 AND tenant_id = $2 AND session_id = $3";
     SUPERSEDE = "UPDATE maildrop_lock SET token = token + 1, session_id = NULL
         WHERE maildrop_id = $1 AND tenant_id = $2 AND session_id IS NOT NULL";
 }

@@ -10,15 +10,20 @@ use restante_types::MessageNumber;
 
 use crate::scene::{Scene, fill, session};
 
-const MESSAGES: usize = 100_000;
+/// A hundred thousand, or as many as `RESTANTE_LARGE` says.
+fn size() -> usize {
+    std::env::var("RESTANTE_LARGE").map_or(100_000, |text| text.parse().expect("a number"))
+}
+
 /// Far above what it takes, so that a busy machine does not fail the test.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_hundred_thousand_messages_are_listed_and_deleted_in_one_step() {
+    let n_messages = size();
     let scene = Scene::new().await;
     let maildrop = scene.maildrop().await;
-    let sizes: Vec<i64> = (0..MESSAGES)
+    let sizes: Vec<i64> = (0..n_messages)
         .map(|n| 1000 + i64::try_from(n % 7).unwrap())
         .collect();
     fill(&mut scene.connect().await, maildrop, &sizes).await;
@@ -27,20 +32,20 @@ async fn a_hundred_thousand_messages_are_listed_and_deleted_in_one_step() {
     let fence = locks.open(maildrop, session(1)).await.unwrap();
     let start = tokio::time::Instant::now();
     let listing = index.snapshot(&fence).await.unwrap();
-    println!("snapshot of {MESSAGES}: {:?}", start.elapsed());
-    assert_eq!(listing.bodies.len(), MESSAGES);
+    println!("snapshot of {n_messages}: {:?}", start.elapsed());
+    assert_eq!(listing.bodies.len(), n_messages);
     assert!(start.elapsed() < PATIENCE);
 
     let last = listing
         .snapshot
-        .entry(MessageNumber::from_index(MESSAGES - 1).unwrap());
-    assert_eq!(last.unwrap().unique_id, format!("fill-{MESSAGES}"));
-    let all = (0..MESSAGES).filter_map(MessageNumber::from_index);
+        .entry(MessageNumber::from_index(n_messages - 1).unwrap());
+    assert_eq!(last.unwrap().unique_id, format!("fill-{n_messages}"));
+    let all = (0..n_messages).filter_map(MessageNumber::from_index);
     let deletes = DeleteSet::of(Arc::new(listing.snapshot), all);
     let start = tokio::time::Instant::now();
     let receipt = index.commit(&fence, session(1), &deletes).await.unwrap();
-    println!("commit of {MESSAGES}: {:?}", start.elapsed());
-    assert_eq!(receipt.n_deleted(), MESSAGES);
+    println!("commit of {n_messages}: {:?}", start.elapsed());
+    assert_eq!(receipt.n_deleted(), n_messages);
     assert!(start.elapsed() < PATIENCE);
     let fence = locks.open(maildrop, session(2)).await.unwrap();
     assert!(index.snapshot(&fence).await.unwrap().bodies.is_empty());

@@ -146,7 +146,7 @@ async fn a_frontend_whose_lease_has_run_out_opens_nothing_until_it_is_renewed() 
 }
 
 #[tokio::test]
-async fn the_lease_is_renewed_while_every_other_thread_is_busy() {
+async fn f22_the_lease_is_renewed_while_every_other_thread_is_busy() {
     let (scene, _) = scene_with_mail().await;
     let options = LeaseOptions {
         beat: Duration::from_millis(20),
@@ -195,4 +195,52 @@ async fn until(mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE);
         sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Maildrops that the frontend `a` holds, as many openings would leave them.
+const HOLD: [&str; 2] = [
+    "INSERT INTO maildrop (tenant_id) SELECT (SELECT min(tenant_id) FROM tenant) FROM generate_series(1, 10000)",
+    "INSERT INTO maildrop_lock (maildrop_id, tenant_id, token, session_id, node, incarnation, opened_at, hard_deadline)
+     SELECT d.maildrop_id, d.tenant_id, 1, substring(sha256(d.maildrop_id::text::bytea) FOR 16), 'a', f.incarnation,
+         now(), now() + interval '2 hours'
+     FROM maildrop d CROSS JOIN (SELECT max(incarnation) AS incarnation FROM frontend WHERE node = 'a') f
+     ON CONFLICT DO NOTHING",
+];
+const WRITTEN: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
+const HELD: &str = "SELECT count(*) FROM maildrop_lock WHERE session_id IS NOT NULL AND node = 'a'";
+
+/// Octets of the write-ahead log that a heartbeat is worth: the least of many, because others use the cluster too.
+async fn written_by_a_beat(scene: &Scene, locks: &PgLockManager) -> i64 {
+    let mut conn = scene.connect().await;
+    let mut least = i64::MAX;
+    for _ in 0..400 {
+        let before: i64 = sqlx::query_scalar(WRITTEN).fetch_one(&mut conn).await.unwrap();
+        locks.heartbeat().await.unwrap();
+        let after: i64 = sqlx::query_scalar(WRITTEN).fetch_one(&mut conn).await.unwrap();
+        least = least.min(after - before);
+    }
+    least
+}
+
+#[tokio::test]
+async fn a_heartbeat_costs_the_same_for_ten_maildrops_and_for_ten_thousand() {
+    let scene = Scene::new().await;
+    let locks = scene.frontend("a").await;
+    for n in 0..10 {
+        let maildrop = scene.maildrop().await;
+        locks.open(maildrop, session(n)).await.unwrap();
+    }
+    let mut conn = scene.connect().await;
+    let held: i64 = sqlx::query_scalar(HELD).fetch_one(&mut conn).await.unwrap();
+    assert_eq!(held, 10);
+    let few = written_by_a_beat(&scene, &locks).await;
+    for statement in HOLD {
+        scene.write(statement).await;
+    }
+    let held: i64 = sqlx::query_scalar(HELD).fetch_one(&mut conn).await.unwrap();
+    assert_eq!(held, 10_010);
+    let many = written_by_a_beat(&scene, &locks).await;
+    println!("a heartbeat writes {few} octets for 10 maildrops, {many} for 10,010");
+    // A row of a lock alone is 100 octets and more.
+    assert!(few < 500 && many <= few + 100, "{few} and {many}");
 }

@@ -11,3 +11,4 @@ mod proxy;
 mod race;
 #[path = "../scene/mod.rs"]
 mod scene;
+mod upgrading;

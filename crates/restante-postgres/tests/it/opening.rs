@@ -142,20 +142,6 @@ async fn a_database_of_another_program_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_newer_than_the_program_is_refused() {
-    let scene = Scene::new().await;
-    scene
-        .write(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (9999, 'later', TRUE, '\\x00', 0)",
-        )
-        .await;
-    let error = refused(&scene.database.url()).await;
-    assert!(matches!(error, PgError::Newer { version: 9999 }));
-    assert!(error.to_string().contains("install a newer release"), "{error}");
-}
-
-#[tokio::test]
 async fn a_changed_migration_is_refused() {
     let scene = Scene::new().await;
     scene
@@ -181,4 +167,23 @@ async fn a_database_that_may_forget_what_it_acknowledged_is_refused() {
             "{error}"
         );
     }
+}
+
+#[tokio::test]
+async fn high_availability_without_a_synchronous_standby_is_refused() {
+    let database = empty().await;
+    let wanted = PgOptions {
+        needs_standby: true,
+        ..options(&database.url())
+    };
+    Pg::migrate(&wanted).await.unwrap();
+    let error = Pg::open(&wanted).await.unwrap_err();
+    assert!(matches!(error, PgError::NoStandby { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("synchronous_standby_names = 'ANY 1 (*)'"),
+        "{error}"
+    );
+    Pg::open(&options(&database.url())).await.unwrap();
 }

@@ -41,12 +41,13 @@ async fn migrate_makes_a_folder_that_is_the_owners_alone() {
     let made = folder.path().join("made");
     let path = made.join("restante.db");
     let applied = Sqlite::migrate(&path, &options()).await.unwrap();
-    assert_eq!(applied, ["0001 directory", "0002 mail", "0003 tenants"]);
+    assert_eq!(applied[..3], ["0001 directory", "0002 mail", "0003 tenants"]);
     assert_eq!(std::fs::metadata(&made).unwrap().mode() & 0o777, 0o700);
     assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     assert!(Sqlite::migrate(&path, &options()).await.unwrap().is_empty());
     let schema = Sqlite::schema(&path, &options()).await.unwrap();
-    assert_eq!((schema.version, schema.pending.len()), (Some(3), 0));
+    let last = i64::try_from(applied.len()).unwrap();
+    assert_eq!((schema.version, schema.pending.len()), (Some(last), 0));
 }
 
 #[tokio::test]
@@ -55,7 +56,7 @@ async fn an_empty_file_is_not_migrated_yet() {
     let path = folder.path().join("restante.db");
     std::fs::write(&path, b"").unwrap();
     let error = refused(&path).await;
-    assert!(matches!(&error, SqliteError::NotMigrated { pending, .. } if pending.len() == 3));
+    assert!(matches!(&error, SqliteError::NotMigrated { pending, .. } if pending.len() >= 3));
     assert!(error.to_string().contains("restante migrate"), "{error}");
     assert_eq!(Sqlite::schema(&path, &options()).await.unwrap().version, None);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use restante_config::Config;
 
-use crate::backends::Backends;
+use crate::backends::{Backends, Probed};
 use crate::output::{Failure, line};
 use crate::server;
 
@@ -19,10 +19,27 @@ pub(crate) async fn run(path: &Path, offline: bool) -> Result<(), Failure> {
             "ok    database {}: open and up to date",
             config.database.url
         ))?;
-        for name in config.storage.keys() {
-            line(format!("ok    storage {name}: open"))?;
-        }
+        check_storages(&config, &backends).await?;
         server::bound_tenants(&config, &backends).await?;
+    }
+    Ok(())
+}
+
+async fn check_storages(config: &Config, backends: &Backends) -> Result<(), Failure> {
+    let tried = backends.buckets.probe().await;
+    for name in config.storage.keys() {
+        match tried.iter().find(|(bucket, _)| bucket == name) {
+            None => line(format!("ok    storage {name}: open"))?,
+            Some((_, Ok(Probed { conditional_writes }))) => {
+                line(format!("ok    storage {name}: writes, reads and removes"))?;
+                if !conditional_writes {
+                    line(format!(
+                        "warn  storage {name}: the service ignores conditional writes; nothing depends on them"
+                    ))?;
+                }
+            }
+            Some((_, Err(error))) => return Err(Failure::setup_text(format!("storage.{name}: {error}"))),
+        }
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     place.write_configuration(&config).map_err(Failure::setup)?;
     logging::start(&config.log);
     backends::migrate(&config).await?;
-    let backends = Backends::open_to_serve(&config).await?;
+    let backends = Backends::open_to_serve(&config, None).await?;
     let server = Server::assemble(&config, &backends, None).await?;
     let n_delivered = furnish(&config, &backends, &place)
         .await

@@ -6,21 +6,29 @@ pub(crate) mod app_password;
 pub(crate) mod audit;
 pub(crate) mod certificate;
 mod check_config;
+pub(crate) mod collector;
 pub(crate) mod deliver;
 pub(crate) mod demo;
 pub(crate) mod domain;
 mod migrate;
 pub(crate) mod policy;
+pub(crate) mod restore;
 mod serve;
+pub(crate) mod session;
+pub(crate) mod storage;
 pub(crate) mod tenant;
+pub(crate) mod verify;
 
 use std::io::Write;
 use std::path::Path;
 
+use anyhow::anyhow;
 use clap::CommandFactory;
+use restante_auth::{Account, AuditAction, AuditRecord, LoginName};
 use restante_config::Config;
+use restante_types::{Clock, SessionId, SystemClock};
 
-use crate::backends::Backends;
+use crate::backends::{Backends, operator};
 use crate::cli::{Cli, Command};
 use crate::logging;
 use crate::output::Failure;
@@ -40,6 +48,13 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Policy(command) => policy::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Deliver(args) => deliver::run(args).await,
+        Command::Storage(command) => storage::run(command).await,
+        Command::Verify(args) => verify::run(args).await,
+        Command::Restore(args) => restore::run(args).await,
+        Command::Collector(command) => collector::run(command).await,
+        Command::Sessions(args) => session::sessions(args).await,
+        Command::Kick(args) => session::kick(args).await,
+        Command::Unlock(args) => session::unlock(args).await,
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it cannot write, as into a closed pipe.
             let mut script = Vec::new();
@@ -61,4 +76,31 @@ async fn open(path: &Path) -> Result<(Config, Backends), Failure> {
     let config = load(path)?;
     let backends = Backends::open(&config).await?;
     Ok((config, backends))
+}
+
+/// The account of a name.
+async fn account_of(backends: &Backends, name: &LoginName) -> Result<Account, Failure> {
+    let account = backends.directory.account(name).await?;
+    account.ok_or_else(|| anyhow!("there is no account {name}; see restante account list").into())
+}
+
+/// Writes into the audit what was done to an account's mail or session.
+async fn note(
+    backends: &Backends,
+    account: &Account,
+    action: AuditAction,
+    session: Option<SessionId>,
+    detail: String,
+) -> Result<(), Failure> {
+    let record = AuditRecord {
+        at: SystemClock.wall(),
+        actor: operator().name,
+        action,
+        tenant: Some(account.id.tenant()),
+        account: Some(account.id),
+        session,
+        client: None,
+        detail,
+    };
+    Ok(backends.directory.record(&[record]).await?)
 }

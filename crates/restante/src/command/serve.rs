@@ -8,7 +8,7 @@ use crate::server::Server;
 
 pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     let config = super::load(path)?;
-    let backends = Backends::open_to_serve(&config).await?;
+    let backends = Backends::open_to_serve(&config, Some(path)).await?;
     let server = Server::assemble(&config, &backends, Some(path)).await?;
     server.run().await;
     Ok(())

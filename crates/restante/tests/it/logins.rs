@@ -230,7 +230,7 @@ async fn a10_a_stored_hash_that_asks_for_too_much_is_not_computed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a11_an_address_that_guesses_a_thousand_times_waits_alone() {
     let layout = Layout {
-        tables: "[limits]\nconnections_per_address = 2000\n",
+        tables: "[limits]\nconnections_per_address = 2000\n".to_owned(),
         ..Layout::default()
     };
     let Some(fleet) = Fleet::of(layout).await else {

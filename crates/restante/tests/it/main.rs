@@ -3,15 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets trouble fails")]
 
 mod clients;
+mod cluster;
 mod command_line;
 mod configuration;
 mod durability;
 mod frontends;
 mod logins;
+mod operators;
 mod outages;
 mod policies;
 mod postfix;
 mod sasl;
 mod scale;
 mod serving;
+mod storages;
 mod support;

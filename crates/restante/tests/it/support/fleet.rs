@@ -28,7 +28,7 @@ pub(crate) struct Layout {
     pub(crate) pooled: bool,
     pub(crate) n_frontends: usize,
     /// Tables of the configuration.
-    pub(crate) tables: &'static str,
+    pub(crate) tables: String,
     /// Keys of `[auth]`.
     pub(crate) auth: String,
 }
@@ -38,7 +38,7 @@ impl Default for Layout {
         Self {
             pooled: true,
             n_frontends: 2,
-            tables: "",
+            tables: String::new(),
             auth: String::new(),
         }
     }
@@ -141,6 +141,49 @@ impl Fleet {
         let mut command = restante();
         command.args(arguments).arg("--config").arg(&self.configuration);
         command
+    }
+
+    /// The same with the configuration of a frontend.
+    pub(crate) fn command_of_frontend(&self, frontend: usize, arguments: &[&str]) -> Command {
+        let configuration = self.folder.path().join(format!("frontend-{frontend}/serve.toml"));
+        let mut command = restante();
+        command.args(arguments).arg("--config").arg(configuration);
+        command
+    }
+
+    /// Where the messages of the storage `main` are; half-written ones are left out.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.folder.path().join("blobs").join("1")
+    }
+
+    /// The database as it is now, under another name.
+    pub(crate) async fn copy_of_the_database(&self) -> PgDatabase {
+        Postgres::shared().await.unwrap().copy_of(&self.database).await
+    }
+
+    /// A command of the operator over another database.
+    pub(crate) fn command_over(&self, database: &PgDatabase, arguments: &[&str]) -> Command {
+        let text = std::fs::read_to_string(&self.configuration).unwrap();
+        let text = text.replace(&self.database.url(), &database.url());
+        let configuration = self.write(&format!("{}.toml", database.name), &text);
+        let mut command = restante();
+        command.args(arguments).arg("--config").arg(configuration);
+        command
+    }
+
+    /// A frontend over another database and the same messages.
+    pub(crate) fn serve_over(&self, database: &PgDatabase) -> Server {
+        let folder = self.folder.path().join(format!("frontend-of-{}", database.name));
+        std::fs::create_dir(&folder).unwrap();
+        let text = std::fs::read_to_string(self.folder.path().join("frontend-0/serve.toml")).unwrap();
+        let (_, more) = text.split_once("[storage.main]").unwrap();
+        let more = more
+            .split_once("\n[")
+            .map(|(_, more)| format!("[{more}"))
+            .unwrap_or_default();
+        let settings = format!("url = \"{}\"", database.url());
+        let blobs = self.folder.path().join("blobs");
+        Server::start_on(&folder, &settings, &blobs, POP3S, &more)
     }
 
     /// A tenant with the domain `NAME.example`.

@@ -1,0 +1,147 @@
+//! Three frontends over one Postgres behind PgBouncer, Redis and a bucket, with everything that can fail failing, and
+//! the checker of the testkit as the judge.
+//!
+//! By default a short form. `RESTANTE_CLUSTER=SESSIONS:FAULTS:SEED` runs another, as
+//! `RESTANTE_CLUSTER=10000:200:7 cargo test -p restante --test it cluster::everything -- --nocapture`.
+
+mod faults;
+mod rig;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use restante_testkit::cluster::{Random, Report};
+use tokio::time::{Instant, sleep};
+
+use crate::support::PATIENCE;
+use faults::{FAILPOINTS, Faults};
+use rig::{Options, Rig};
+
+/// Sessions and faults of the short form, and the seed.
+const SHORT: (u64, usize) = (150, 12);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_fails_and_no_promise_is_broken() {
+    let (sessions, n_faults, seed) = size();
+    println!("cluster: {sessions} sessions, {n_faults} faults, seed {seed}");
+    let Some(rig) = Rig::start(Options::default()).await else {
+        return;
+    };
+    let workload = rig.workload(seed);
+    let start = Instant::now();
+    let mut faults = Faults::new(seed);
+    let are_made = Arc::new(AtomicBool::new(false));
+    let is_enough = {
+        let are_made = Arc::clone(&are_made);
+        move |n| n >= sessions && are_made.load(Ordering::SeqCst)
+    };
+    let making = async {
+        let made = faults.make(&rig, n_faults).await;
+        are_made.store(true, Ordering::SeqCst);
+        made
+    };
+    let working = async { tokio::join!(workload.run(is_enough), making) };
+    let ((report, mailboxes), made) = Box::pin(supervised(&rig, working)).await;
+    println!(
+        "{report:?}, {} faults in {:?}: {made:#?}",
+        made.len(),
+        start.elapsed()
+    );
+    rig.mend().await;
+    let last = workload.check(mailboxes).await;
+    assert_unbroken(&rig, &report, &last);
+    assert!(report.sessions >= sessions && made.len() == n_faults);
+    assert!(report.committed > 0 && report.delivered > 0, "{report:?}");
+    let verified = rig.fleet_tool(&["verify"]);
+    assert!(verified.contains(": 0 findings"), "{verified}");
+}
+
+/// FAULTS.md F01, F19 and X02: a frontend is lost at each of the places where it matters, and each of them is come to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f01_a_frontend_that_is_lost_at_each_critical_place_breaks_no_promise() {
+    let Some(rig) = Rig::start(Options::default()).await else {
+        return;
+    };
+    let rig = Arc::new(rig);
+    for (nth, point) in FAILPOINTS.into_iter().enumerate() {
+        rig.kill(0);
+        rig.begin(0, Some(point));
+        let workload = rig.workload(nth as u64);
+        let until = Instant::now() + PATIENCE;
+        let (watched, n_starts) = (Arc::clone(&rig), rig.n_starts(0));
+        let has_ended = move |_| watched.n_starts(0) != n_starts || Instant::now() > until;
+        let (report, mailboxes) = supervised(&rig, workload.run(has_ended)).await;
+        assert!(Instant::now() < until, "nobody came to {point}: {report:?}");
+        rig.mend().await;
+        assert_unbroken(&rig, &report, &workload.check(mailboxes).await);
+        rig.empty(&workload.accounts).await;
+    }
+    let verified = rig.fleet_tool(&["verify"]);
+    assert!(verified.contains(": 0 findings"), "{verified}");
+}
+
+/// FAULTS.md F07: the primary is lost, a synchronous standby takes over, and nothing that was acknowledged is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f07_a_synchronous_standby_takes_over_and_no_promise_is_broken() {
+    let options = Options {
+        in_rows: true,
+        has_standby: true,
+    };
+    let Some(rig) = Rig::start(options).await else {
+        return;
+    };
+    let workload = rig.workload(7);
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let is_enough = {
+        let has_failed = Arc::clone(&has_failed);
+        move |n| n >= 60 && has_failed.load(Ordering::SeqCst)
+    };
+    let failing = async {
+        sleep(Duration::from_secs(3)).await;
+        rig.fail_over().await;
+        sleep(Duration::from_secs(3)).await;
+        has_failed.store(true, Ordering::SeqCst);
+    };
+    let working = async { tokio::join!(workload.run(is_enough), failing) };
+    let ((report, mailboxes), ()) = Box::pin(supervised(&rig, working)).await;
+    println!("{report:?}");
+    rig.mend().await;
+    assert_unbroken(&rig, &report, &workload.check(mailboxes).await);
+    assert!(report.committed > 0 && report.delivered > 10, "{report:?}");
+    // Nobody stands by the new primary: a frontend that starts now says so.
+    rig.kill(0);
+    rig.begin(0, None);
+    let log = rig.log_after_end(0).await;
+    assert!(log.contains("has no synchronous standby"), "{log}");
+}
+
+/// What comes of `working` while frontends that end are started again.
+async fn supervised<T>(rig: &Rig, working: impl Future<Output = T>) -> T {
+    tokio::select! {
+        done = working => done,
+        never = rig.supervise() => match never {},
+    }
+}
+
+#[track_caller]
+fn assert_unbroken(rig: &Rig, report: &Report, last: &Report) {
+    let broken: Vec<&String> = report.violations.iter().chain(&last.violations).collect();
+    assert!(broken.is_empty(), "{broken:#?}\n{}", rig.logs());
+}
+
+fn size() -> (u64, usize, u64) {
+    let parse = |text: String| {
+        let numbers: Vec<u64> = text.split(':').filter_map(|number| number.parse().ok()).collect();
+        let [sessions, n_faults, seed] = numbers[..] else {
+            panic!("RESTANTE_CLUSTER is SESSIONS:FAULTS:SEED");
+        };
+        (sessions, usize::try_from(n_faults).unwrap(), seed)
+    };
+    let by_clock = || {
+        let since =
+            restante_types::Clock::wall(&restante_types::SystemClock).duration_since(std::time::UNIX_EPOCH);
+        Random::new(since.unwrap().as_secs()).number() % 1_000_000
+    };
+    std::env::var("RESTANTE_CLUSTER").map_or_else(|_| (SHORT.0, SHORT.1, by_clock()), parse)
+}
