@@ -2,12 +2,12 @@
 //!
 //! One way only. It removes what the ledger has condemned, never anything it found by itself, and nothing it does
 //! brings a message back. A delete that fails, whatever the reason, has an unknown outcome and is tried again in a
-//! later pass. Start at [`Collector::collect_once`].
+//! later pass. What the ledger condemns an operator can stop, on all frontends at once
+//! ([`Custody::stop_collection`](crate::Custody::stop_collection)). Start at [`Collector::collect_once`].
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -46,27 +46,6 @@ impl Default for CollectorSettings {
     }
 }
 
-/// Stops and restarts the removal of blobs while the server runs. Clones are the same switch.
-#[derive(Clone, Debug, Default)]
-pub struct CollectorSwitch(Arc<AtomicBool>);
-
-impl CollectorSwitch {
-    /// No removal begins after this.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-
-    /// Removals go on with the next pass.
-    pub fn resume(&self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
-
-    /// Whether removals are stopped.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
 /// What one pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
@@ -83,7 +62,6 @@ pub struct Collector {
     stores: Arc<BlobStores>,
     clock: Arc<dyn Clock>,
     settings: CollectorSettings,
-    switch: CollectorSwitch,
 }
 
 impl Collector {
@@ -99,13 +77,7 @@ impl Collector {
             stores,
             clock,
             settings,
-            switch: CollectorSwitch::default(),
         }
-    }
-
-    /// The kill-switch.
-    pub fn switch(&self) -> CollectorSwitch {
-        self.switch.clone()
     }
 
     /// Runs a pass now and one every interval, for ever.
@@ -155,7 +127,7 @@ impl Collector {
                 .per_pass
                 .saturating_sub(pass.n_collected + pass.n_failed);
             let wanted = room.min(self.settings.batch);
-            if wanted == 0 || self.switch.is_stopped() {
+            if wanted == 0 {
                 return Ok(pass);
             }
             // The ledger lists a failed blob again; asking for so many more, others get their turn.
@@ -178,7 +150,7 @@ impl Collector {
         }
     }
 
-    /// Removes a batch and answers which blobs are gone. One that the switch kept is in neither list.
+    /// Removes a batch and answers which blobs are gone.
     async fn remove(
         &self,
         batch: Vec<Condemned>,
@@ -193,16 +165,12 @@ impl Collector {
                 Outcome::Failed => {
                     failed.insert(name(&blob));
                 }
-                Outcome::Kept => {}
             }
         }
         removed
     }
 
     async fn remove_one(&self, blob: Condemned) -> (Condemned, Outcome) {
-        if self.switch.is_stopped() {
-            return (blob, Outcome::Kept);
-        }
         let deleted = match self.stores.get(blob.storage) {
             Ok(store) => store.delete(&blob.blob).await,
             Err(error) => Err(error),
@@ -226,7 +194,6 @@ impl Collector {
 enum Outcome {
     Gone,
     Failed,
-    Kept,
 }
 
 fn name(blob: &Condemned) -> (StorageId, BlobKey) {

@@ -30,7 +30,7 @@ mod wrapper;
 pub use auditor::{AuditEvent, AuditSettings, Auditor, Finding};
 pub use blob::{BlobKey, BlobReader, BlobStore, OctetRange, StorageId};
 pub use body::{Body, Verified};
-pub use collector::{Collected, Collector, CollectorSettings, CollectorSwitch};
+pub use collector::{Collected, Collector, CollectorSettings};
 pub use custody::{Custody, StoredMessage, StoredRow};
 pub use delivery::Deliverer;
 pub use error::{StoreError, StoreErrorKind};

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
+pub use client::Client;
 pub use model::{Mailbox, Outcome};
 pub use random::Random;
 use session::Actor;

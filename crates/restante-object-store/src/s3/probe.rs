@@ -41,6 +41,8 @@ enum Step {
     Write,
     Read,
     Remove,
+    /// Asking for what is not there.
+    Miss,
 }
 
 async fn steps(bucket: &Bucket, path: &Path) -> Result<Probed, (Step, Failure)> {
@@ -71,7 +73,7 @@ async fn steps(bucket: &Bucket, path: &Path) -> Result<Probed, (Step, Failure)> 
         ));
     }
     bucket.remove(path).await.map_err(at(Step::Remove))?;
-    match bucket.find(path).await.map_err(at(Step::Read))? {
+    match bucket.find(path).await.map_err(at(Step::Miss))? {
         None => Ok(Probed { conditional_writes }),
         Some(_) => Err((
             Step::Remove,
@@ -85,6 +87,8 @@ fn in_words(step: Step, failure: &Failure, bucket: &str, credentials: &str) -> S
         Step::Write => "s3:PutObject",
         Step::Read => "s3:GetObject",
         Step::Remove => "s3:DeleteObject",
+        // Without it S3 forbids what it would otherwise say is missing.
+        Step::Miss => "s3:ListBucket",
     };
     let said = &failure.text;
     match failure.code.as_str() {

@@ -97,6 +97,13 @@ async fn each_refusal_says_what_to_do() {
             "do not permit s3:DeleteObject",
         ),
         (
+            S3Call::Head,
+            403,
+            "AccessDenied",
+            StoreErrorKind::Denied,
+            "s3:ListBucket",
+        ),
+        (
             S3Call::Put,
             403,
             "InvalidAccessKeyId",

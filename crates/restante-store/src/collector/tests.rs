@@ -3,7 +3,8 @@ use restante_types::{MaildropId, Octets, SystemClock, TenantId};
 
 use super::*;
 use crate::{
-    BlobStore, BytesReader, Fault, FaultPlan, Faulty, MailIndex, MemoryBlobStore, MemoryMailIndex, Quota,
+    BlobStore, BytesReader, Custody, Fault, FaultPlan, Faulty, MailIndex, MemoryBlobStore, MemoryMailIndex,
+    Quota,
 };
 
 const STORAGE: StorageId = StorageId(1);
@@ -166,30 +167,30 @@ async fn a_pass_ends_at_its_cap() {
 }
 
 #[tokio::test]
-async fn a_stopped_collector_removes_nothing_until_it_is_resumed() {
+async fn a_stopped_collection_removes_nothing_until_it_is_resumed() {
     let fixture = Fixture::with_orphans(5, small()).await;
-    let switch = fixture.collector.switch();
-    switch.stop();
+    fixture.index.stop_collection(true).await.unwrap();
     assert_eq!(fixture.collect().await.unwrap(), Collected::default());
     assert_eq!(fixture.blobs.len(), 5);
-    switch.resume();
+    fixture.index.stop_collection(false).await.unwrap();
     assert_eq!(fixture.collect().await.unwrap().n_collected, 5);
 }
 
 #[tokio::test]
-async fn the_switch_stops_within_a_batch() {
-    let settings = CollectorSettings {
-        concurrency: 1,
-        ..CollectorSettings::default()
-    };
-    let fixture = Fixture::with_orphans(5, settings).await;
-    let condemned = fixture.index.condemned(fixture.late(), 5).await.unwrap();
-    let switch = fixture.collector.switch();
-    let mut failed = HashSet::new();
-    let removal = fixture.collector.remove(condemned, &mut failed);
-    switch.stop();
-    assert!(removal.await.is_empty() && failed.is_empty());
-    assert_eq!(fixture.blobs.len(), 5);
+async fn f19_of_several_collectors_each_blob_is_removed_and_forgotten_once() {
+    let fixture = Fixture::with_orphans(40, small()).await;
+    let passes = (0..4).map(|_| fixture.collect());
+    let passes = futures_util::future::try_join_all(passes).await.unwrap();
+    assert!(passes.iter().all(|pass| pass.n_failed == 0), "{passes:?}");
+    assert!(fixture.blobs.is_empty());
+    assert!(
+        fixture
+            .index
+            .condemned(fixture.late(), 100)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]

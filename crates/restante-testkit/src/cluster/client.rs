@@ -12,13 +12,17 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A connection to a server that speaks in lines.
-pub(super) struct Client {
+#[derive(Debug)]
+pub struct Client {
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
     /// Connects and reads the greeting.
-    pub(super) async fn connect(address: SocketAddr) -> io::Result<(Self, String)> {
+    ///
+    /// # Errors
+    /// The connection breaks, or no answer comes in time.
+    pub async fn connect(address: SocketAddr) -> io::Result<(Self, String)> {
         let stream = timeout(PATIENCE, TcpStream::connect(address))
             .await
             .map_err(late)??;
@@ -29,26 +33,40 @@ impl Client {
         Ok((client, greeting))
     }
 
-    pub(super) async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+    /// Sends octets as they are.
+    ///
+    /// # Errors
+    /// The connection breaks, or no answer comes in time.
+    pub async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
         timeout(PATIENCE, self.stream.get_mut().write_all(octets))
             .await
             .map_err(late)?
     }
 
     /// A line without its CRLF.
-    pub(super) async fn line(&mut self) -> io::Result<String> {
+    ///
+    /// # Errors
+    /// The connection breaks, or no answer comes in time.
+    pub async fn line(&mut self) -> io::Result<String> {
         let line = self.octets().await?;
         let text = line.strip_suffix(b"\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok(String::from_utf8_lossy(text).into_owned())
     }
 
-    pub(super) async fn ask(&mut self, command: &str) -> io::Result<String> {
+    /// Sends a line, and answers the one that comes.
+    ///
+    /// # Errors
+    /// The connection breaks, or no answer comes in time.
+    pub async fn ask(&mut self, command: &str) -> io::Result<String> {
         self.send(format!("{command}\r\n").as_bytes()).await?;
         self.line().await
     }
 
     /// What follows a `+OK`, to the end, unstuffed.
-    pub(super) async fn rest(&mut self) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// The connection breaks, or no answer comes in time.
+    pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         loop {
             let line = self.octets().await?;
@@ -63,7 +81,10 @@ impl Client {
     }
 
     /// The reply of LMTP, which may have several lines: the last one.
-    pub(super) async fn reply(&mut self) -> io::Result<String> {
+    ///
+    /// # Errors
+    /// The connection breaks, or no answer comes in time.
+    pub async fn reply(&mut self) -> io::Result<String> {
         loop {
             let line = self.line().await?;
             if line.as_bytes().get(3) != Some(&b'-') {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use restante_testkit::cluster::{Random, Report};
+use restante_testkit::cluster::{Client, Frontend, Random, Report};
 use tokio::time::{Instant, sleep};
 
 use crate::support::PATIENCE;
@@ -114,6 +114,68 @@ async fn f07_a_synchronous_standby_takes_over_and_no_promise_is_broken() {
     rig.begin(0, None);
     let log = rig.log_after_end(0).await;
     assert!(log.contains("has no synchronous standby"), "{log}");
+}
+
+/// D10: while the standby is gone nothing is acknowledged, and what was asked for is not taken back either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_standby_nothing_is_acknowledged() {
+    let options = Options {
+        in_rows: true,
+        has_standby: true,
+    };
+    let Some(rig) = Rig::start(options).await else {
+        return;
+    };
+    let workload = rig.workload(1);
+    let (frontend, account) = (workload.frontends[0], &workload.accounts[0]);
+    let mut sender = lmtp(frontend, account).await;
+    assert!(end_of_data(&mut sender).await.starts_with("250"));
+    let mut reader = log_in(frontend, account).await.unwrap();
+    assert!(reader.ask("DELE 1").await.unwrap().starts_with("+OK"));
+    let mut sender = lmtp(frontend, account).await;
+    rig.standby.as_ref().unwrap().pause();
+    let (quit, delivered) = tokio::join!(reader.ask("QUIT"), end_of_data(&mut sender));
+    assert_eq!(quit.unwrap(), "-ERR [SYS/TEMP] Outcome unknown, check again");
+    assert!(delivered.starts_with("451 "), "{delivered}");
+    rig.standby.as_ref().unwrap().resume();
+    let until = Instant::now() + PATIENCE;
+    while log_in(frontend, account).await.is_none() {
+        assert!(Instant::now() < until, "nobody logs in any more");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A client that has begun DATA.
+async fn lmtp(frontend: Frontend, account: &str) -> Client {
+    let (mut client, _) = Client::connect(frontend.lmtp).await.unwrap();
+    let recipient = format!("RCPT TO:<{account}>");
+    for command in [
+        "LHLO test.example",
+        "MAIL FROM:<sender@example.net>",
+        &recipient,
+        "DATA",
+    ] {
+        client.send(format!("{command}\r\n").as_bytes()).await.unwrap();
+        let reply = client.reply().await.unwrap();
+        assert!(
+            reply.starts_with('2') || reply.starts_with("354"),
+            "{command}: {reply}"
+        );
+    }
+    client
+}
+
+async fn end_of_data(client: &mut Client) -> String {
+    client.send(b"Subject: a\r\n\r\nbody\r\n.\r\n").await.unwrap();
+    client.reply().await.unwrap()
+}
+
+/// `None` if the server says to try again.
+async fn log_in(frontend: Frontend, account: &str) -> Option<Client> {
+    let (mut client, _) = Client::connect(frontend.pop3).await.ok()?;
+    client.ask(&format!("USER {account}")).await.ok()?;
+    let reply = client.ask(&format!("PASS {}", rig::PASSWORD)).await.ok()?;
+    reply.starts_with("+OK").then_some(client)
 }
 
 /// What comes of `working` while frontends that end are started again.

@@ -308,6 +308,17 @@ async fn x10_a_database_put_back_to_an_earlier_time_has_its_unique_ids_and_its_b
     };
     let before = unique_ids(&fleet);
     let backup = fleet.copy_of_the_database().await;
+    // For the copy all connections were cut.
+    for frontend in [0, 1] {
+        eventually("the frontend has its database again", || {
+            let (mut pop3, reply) = fleet.log_in(frontend, ALICE, PASSWORD);
+            let is_in = reply.starts_with("+OK");
+            if is_in {
+                pop3.ok("QUIT");
+            }
+            is_in
+        });
+    }
     delete(&fleet, &[1, 2]);
     fleet.deliver(ALICE, &mail(5));
     // Within the retention nothing that the backup names has been removed.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use restante_testkit::{S3, S3Call, S3Fault};
 
-use crate::support::{ALICE, Fleet, Layout, PASSWORD, run};
+use crate::support::{ALICE, Fleet, Layout, PASSWORD, restante, run};
 
 const BOB: &str = "bob@bucket.example";
 const CAROL: &str = "carol@rows.example";
@@ -157,7 +157,9 @@ async fn check_config_tries_each_storage_and_serve_refuses_one_that_is_set_wrong
         !is_good && text.contains("storage.bucket: ") && text.contains("there is no bucket"),
         "{text}"
     );
-    let serve = run(&mut fleet.command_of_frontend(0, &["serve"]), b"");
+    // The file of a frontend that runs is taken.
+    let configuration = fleet.copy_of_configuration(0);
+    let serve = run(restante().args(["serve", "--config"]).arg(configuration), b"");
     let text = String::from_utf8(serve.stderr).unwrap();
     assert!(
         !serve.status.success() && text.contains("there is no bucket \"mail\": create it"),

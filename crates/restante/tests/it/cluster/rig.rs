@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::support::{PATIENCE, now, restante, succeed};
 
-const PASSWORD: &str = "correct horse";
+pub(super) const PASSWORD: &str = "correct horse";
 const N_FRONTENDS: usize = 3;
 const N_ACCOUNTS: usize = 12;
 

@@ -186,6 +186,12 @@ impl Fleet {
         Server::start_on(&folder, &settings, &blobs, POP3S, &more)
     }
 
+    /// What a frontend was started with, in a file of its own.
+    pub(crate) fn copy_of_configuration(&self, frontend: usize) -> PathBuf {
+        let original = self.folder.path().join(format!("frontend-{frontend}/serve.toml"));
+        self.write("copy.toml", &std::fs::read_to_string(original).unwrap())
+    }
+
     /// A tenant with the domain `NAME.example`.
     pub(crate) fn tenant(&self, name: &str) {
         self.tool(&["tenant", "add", name], b"");
