@@ -147,7 +147,10 @@ mod tests {
         replace(FILE, 1);
         let file = CredentialsFile::open(&path, "mail").unwrap();
         assert_eq!(file.get_credential().await.unwrap().key_id, "B");
-        replace("[mail]\naws_access_key_id=F\naws_secret_access_key=canary-secret\n", 2);
+        replace(
+            "[mail]\naws_access_key_id=F\naws_secret_access_key=canary-secret\n",
+            2,
+        );
         assert_eq!(file.get_credential().await.unwrap().key_id, "F");
         replace("[mail]\naws_access_", 3);
         assert_eq!(file.get_credential().await.unwrap().key_id, "F");

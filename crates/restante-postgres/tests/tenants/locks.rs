@@ -114,7 +114,16 @@ async fn no_table_of_tenants_was_forgotten() {
         .await
         .unwrap();
     // Messages are reached by sessions, which hold the key of one maildrop and its tenant in every statement.
-    let of_sessions = ["blob_gc", "maildrop_lock", "message", "pending_blob"];
+    // Their octets have the tenant in every key.
+    let of_sessions = [
+        "blob",
+        "blob_gc",
+        "blob_left",
+        "blob_part",
+        "maildrop_lock",
+        "message",
+        "pending_blob",
+    ];
     for row in rows {
         let (table, is_secured): (String, bool) = (row.get(0), row.get(1));
         assert_eq!(OWNED.contains(&&*table), is_secured, "{table}");
