@@ -3,6 +3,7 @@
 mod custody;
 mod delivery;
 mod ledger;
+mod repeat;
 mod scene;
 mod snapshot;
 mod update;
@@ -10,6 +11,7 @@ mod update;
 pub use custody::*;
 pub use delivery::*;
 pub use ledger::*;
+pub use repeat::*;
 pub use snapshot::*;
 pub use update::*;
 
@@ -75,6 +77,14 @@ macro_rules! mail_index_cases {
         a_unique_id_of_a_deleted_message_is_a_conflict,
         a_unique_id_of_a_collected_message_is_a_conflict,
         the_same_unique_id_fits_another_maildrop,
+        a_repeat_adds_nothing_and_is_answered_as_the_first,
+        another_digest_or_another_maildrop_is_no_repeat,
+        only_what_came_to_be_deduplicated_is_or_has_a_repeat,
+        a_repeat_of_a_message_that_was_fetched_and_deleted_adds_nothing,
+        after_a_day_it_is_a_message_again,
+        a_repeat_needs_no_room,
+        of_racing_repeats_one_is_delivered,
+        the_octets_of_a_repeat_go_to_the_collector,
         nothing_is_condemned_in_a_fresh_index,
         a_live_message_is_never_condemned,
         messages_that_are_too_old_expire_for_their_tenant_alone,

@@ -37,6 +37,7 @@ pub(crate) fn message(blob: BlobKey, octets: u64) -> NewMessage {
         unique_id: None,
         received: SystemTime::UNIX_EPOCH,
         needs_utf8: octets.is_multiple_of(3),
+        deduplicate: false,
     }
 }
 

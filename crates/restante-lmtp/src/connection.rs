@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use futures_util::stream;
 use restante_net::DrainSignal;
-use restante_store::{Spool, Spooled};
+use restante_store::{Delivery, Spool, Spooled};
 use restante_types::{ClientAddr, Octets, SessionId, TenantId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -18,6 +18,7 @@ use crate::path::Path;
 use crate::reply::Reply;
 use crate::service::{LmtpService, spool_refusal};
 use crate::session::{Closing, Recipient, Session, Step, Transaction};
+use crate::trace;
 
 /// Octets that are read at once, and the most that wait unread by the session besides one line.
 const READ: usize = 64 * 1024;
@@ -256,20 +257,27 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'a, S> {
         let measured = message.measured();
         self.summary.octets += measured.octets;
         let needs_utf8 = smtputf8 && measured.header_is_8bit;
-        self.deliver_to(&recipients, &message, needs_utf8, started).await
+        let deduplicate = self.service.settings().deduplicate && trace::has_queue_id(&message).await;
+        let deliveries = recipients.iter().map(|recipient| Delivery {
+            needs_utf8,
+            deduplicate,
+            ..Delivery::new(recipient.account.maildrop(), recipient.storage)
+        });
+        self.deliver_to(&recipients, deliveries.collect(), &message, started)
+            .await
     }
 
     async fn deliver_to(
         &mut self,
         recipients: &[Recipient],
+        deliveries: Vec<Delivery>,
         message: &Spooled,
-        needs_utf8: bool,
         started: Instant,
     ) -> ControlFlow<LmtpEnd> {
         let service = self.service;
-        let deliveries: Vec<_> = recipients
-            .iter()
-            .map(|recipient| service.deliver(*recipient, message, needs_utf8))
+        let deliveries: Vec<_> = deliveries
+            .into_iter()
+            .map(|delivery| service.deliver(delivery, message))
             .collect();
         let mut results = stream::iter(deliveries).buffered(service.settings().concurrency.max(1));
         // A client that goes away does not stop the deliveries to the rest.
@@ -298,7 +306,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'a, S> {
 
     fn answer(&mut self, recipient: Recipient, result: Reply, octets: Option<Octets>, started: Instant) {
         self.session.delivered(result, &mut self.out);
-        if result == Reply::Delivered {
+        if matches!(result, Reply::Delivered | Reply::DeliveredBefore) {
             self.summary.n_delivered += 1;
         } else {
             self.summary.n_refused += 1;

@@ -11,6 +11,7 @@ mod path;
 mod reply;
 mod service;
 mod session;
+mod trace;
 
 pub use connection::{LmtpConnection, LmtpEnd, LmtpSummary};
 pub use service::{LmtpService, LmtpSettings, refusal_line};

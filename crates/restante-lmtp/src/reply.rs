@@ -23,6 +23,8 @@ pub(crate) enum Reply {
     ChunkTaken,
     /// A recipient has the message, durably.
     Delivered,
+    /// A recipient had the message already, durably.
+    DeliveredBefore,
     /// VRFY.
     NotVerified,
     /// DATA.
@@ -86,6 +88,7 @@ impl Reply {
             Self::RecipientOk => (250, "2.1.5", "recipient OK"),
             Self::ChunkTaken => (250, "2.0.0", "octets taken"),
             Self::Delivered => (250, "2.0.0", "delivered"),
+            Self::DeliveredBefore => (250, "2.0.0", "delivered before"),
             Self::NotVerified => (252, "2.0.0", "cannot verify, send the message"),
             Self::SendData => (354, "", "start mail input; end with <CRLF>.<CRLF>"),
             Self::Draining => (421, "4.3.2", "server shutting down, try again"),
@@ -173,6 +176,7 @@ mod tests {
             Reply::RecipientOk,
             Reply::ChunkTaken,
             Reply::Delivered,
+            Reply::DeliveredBefore,
             Reply::NotVerified,
             Reply::Draining,
             Reply::IdleTooLong,

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restante_auth::{Account, AccountState, Directory, LoginName};
-use restante_store::{Deliverer, SpoolError, SpoolSettings, Spooled, StoreError, StoreErrorKind};
+use restante_store::{Deliverer, Delivery, SpoolError, SpoolSettings, Spooled, StoreError, StoreErrorKind};
 use restante_types::{Octets, TenantId};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::connection::{Connection, LmtpConnection, LmtpSummary};
 use crate::reply::Reply;
@@ -50,6 +50,10 @@ pub struct LmtpSettings {
     /// Whether a `Return-Path` line is put before the message (RFC 5321 section 4.4). Off: what LMTP took is what
     /// RETR gives.
     pub return_path: bool,
+    /// Whether a message that a sender hands over again within [`REPEAT_WINDOW`](restante_store::REPEAT_WINDOW),
+    /// because our reply was lost, is answered `250` and not delivered a second time. Only where its newest
+    /// `Received` field has the `id` of the sender's queue (RFC 5321 section 4.4) and every octet is the same.
+    pub deduplicate: bool,
 }
 
 impl LmtpSettings {
@@ -68,6 +72,7 @@ impl LmtpSettings {
             write_timeout: Duration::from_mins(5),
             concurrency: 4,
             return_path: false,
+            deduplicate: false,
         }
     }
 }
@@ -168,13 +173,13 @@ impl LmtpService {
     }
 
     /// Delivers to one recipient.
-    pub(crate) async fn deliver(&self, recipient: Recipient, message: &Spooled, needs_utf8: bool) -> Reply {
-        let maildrop = recipient.account.maildrop();
-        match self
-            .deliverer
-            .deliver(maildrop, recipient.storage, message, needs_utf8, None)
-            .await
-        {
+    pub(crate) async fn deliver(&self, delivery: Delivery, message: &Spooled) -> Reply {
+        let maildrop = delivery.maildrop;
+        match self.deliverer.deliver(delivery, message).await {
+            Ok(delivered) if delivered.is_repeat => {
+                info!(%maildrop, unique_id = %delivered.unique_id, "a message that was delivered before came again");
+                Reply::DeliveredBefore
+            }
             Ok(_) => Reply::Delivered,
             Err(error) => refusal(&error, "message not delivered"),
         }

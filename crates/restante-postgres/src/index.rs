@@ -2,6 +2,7 @@
 //!
 //! UPDATE itself is in [`update`]. Start at [`PgMailIndex`].
 
+mod repeat;
 mod snapshot;
 mod update;
 
@@ -12,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use restante_session::DeleteSet;
 use restante_store::{
-    BlobKey, Committed, Listing, MailIndex, NewMessage, Quota, StorageId, StoreError, StoreErrorKind, Usage,
-    fresh_unique_id,
+    BlobKey, Committed, Delivered, Listing, MailIndex, NewMessage, Quota, StorageId, StoreError,
+    StoreErrorKind, Usage, fresh_unique_id,
 };
 use restante_types::{Clock, Fence, MaildropId, Octets, SessionId, UniqueId};
 use sqlx::Postgres;
@@ -120,17 +121,32 @@ impl MailIndex for PgMailIndex {
         }
     }
 
-    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<UniqueId, StoreError> {
+    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<Delivered, StoreError> {
         const OP: &str = "deliver";
         let unique_id = match &message.unique_id {
             Some(kept) => kept.clone(),
             None => fresh_unique_id(self.clock.wall())?,
         };
         let mut tx = self.db.begin().await.map_err(failed(OP))?;
+        let row = tx.optional(usage_query(sql::USAGE_FOR_DELIVERY, maildrop)).await;
+        let (usage, quota) = usage(maildrop, row.map_err(failed(OP))?, OP)?;
+        if let Some(unique_id) = repeat::repeated(&mut tx, maildrop, &message).await? {
+            return Ok(Delivered {
+                unique_id,
+                is_repeat: true,
+            });
+        }
+        if !quota.admits(usage, message.measured.octets) {
+            return Err(refusal(StoreErrorKind::OverQuota, OP));
+        }
         admit(&mut tx, maildrop, &message, &unique_id).await?;
         add(&mut tx, maildrop, &message, &unique_id).await?;
+        repeat::remember(&mut tx, maildrop, &message, &unique_id).await?;
         tx.commit().await.map_err(commit_failed(OP))?;
-        Ok(unique_id)
+        Ok(Delivered {
+            unique_id,
+            is_repeat: false,
+        })
     }
 
     async fn usage(&self, maildrop: MaildropId) -> Result<(Usage, Quota), StoreError> {
@@ -180,7 +196,7 @@ fn usage_from_row(
     Ok((usage, quota))
 }
 
-/// Refuses a message that the maildrop cannot take; takes its unique-id and its reservation.
+/// Takes the message's unique-id and its reservation.
 async fn admit(
     tx: &mut Tx,
     maildrop: MaildropId,
@@ -188,11 +204,6 @@ async fn admit(
     unique_id: &UniqueId,
 ) -> Result<(), StoreError> {
     const OP: &str = "deliver";
-    let row = tx.optional(usage_query(sql::USAGE_FOR_DELIVERY, maildrop)).await;
-    let (usage, quota) = usage(maildrop, row.map_err(failed(OP))?, OP)?;
-    if !quota.admits(usage, message.measured.octets) {
-        return Err(refusal(StoreErrorKind::OverQuota, OP));
-    }
     let use_unique_id = sqlx::query(sql::USE_UNIQUE_ID)
         .bind(maildrop.number())
         .bind(unique_id.as_str());

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use restante_store::{BlobLedger, Condemned, Custody as _, StorageId, StoreError};
+use restante_store::{BlobLedger, Condemned, Custody as _, REPEAT_WINDOW, StorageId, StoreError};
 use restante_types::TenantId;
 
 use crate::PgMailIndex;
@@ -95,11 +95,17 @@ impl PgMailIndex {
             .map_err(failed(OP))
     }
 
+    /// Forgets what nobody can ask for any more.
     async fn prune(&self, now: i64) -> Result<(), StoreError> {
-        let prune = sqlx::query(sql::PRUNE_UPDATE_LOG)
-            .bind(now.saturating_sub(duration_to_row(LOG_KEPT)))
-            .bind(MOST);
-        self.db().execute(prune).await.map_err(commit_failed(OP))?;
+        for (statement, kept) in [
+            (sql::PRUNE_UPDATE_LOG, LOG_KEPT),
+            (sql::PRUNE_RECENT_MESSAGES, REPEAT_WINDOW),
+        ] {
+            let prune = sqlx::query(statement)
+                .bind(now.saturating_sub(duration_to_row(kept)))
+                .bind(MOST);
+            self.db().execute(prune).await.map_err(commit_failed(OP))?;
+        }
         Ok(())
     }
 }

@@ -240,6 +240,7 @@ async fn deliver_rows(server: &TestServer, n: usize) {
             unique_id: None,
             received: SystemClock.wall(),
             needs_utf8: false,
+            deduplicate: false,
         };
         backends.index.deliver(maildrop, message).await.unwrap();
     }

@@ -2,6 +2,7 @@
 //!
 //! Reads on the readers, writes on the one writer. UPDATE itself is in [`update`]. Start at [`SqliteMailIndex`].
 
+mod repeat;
 mod update;
 
 use std::fmt::{self, Write};
@@ -13,7 +14,7 @@ use futures_util::TryStreamExt;
 use restante_lock::LockTable;
 use restante_session::DeleteSet;
 use restante_store::{
-    BlobKey, BodyRef, Committed, Listing, ListingBuilder, MailIndex, NewMessage, Quota, StorageId,
+    BlobKey, BodyRef, Committed, Delivered, Listing, ListingBuilder, MailIndex, NewMessage, Quota, StorageId,
     StoreError, StoreErrorKind, Usage, fresh_unique_id,
 };
 use restante_types::{Clock, Fence, MaildropId, MessageId, Octets, SessionId, UniqueId};
@@ -175,17 +176,31 @@ impl MailIndex for SqliteMailIndex {
         Ok(blob)
     }
 
-    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<UniqueId, StoreError> {
+    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<Delivered, StoreError> {
         const OP: &str = "deliver";
         let unique_id = match &message.unique_id {
             Some(kept) => kept.clone(),
             None => fresh_unique_id(self.clock.wall())?,
         };
         let mut tx = self.db.begin().await.map_err(failed(OP))?;
+        let (usage, quota) = usage(&mut tx, maildrop, OP).await?;
+        if let Some(unique_id) = repeat::repeated(&mut tx, maildrop, &message).await? {
+            return Ok(Delivered {
+                unique_id,
+                is_repeat: true,
+            });
+        }
+        if !quota.admits(usage, message.measured.octets) {
+            return Err(refusal(StoreErrorKind::OverQuota, OP));
+        }
         admit(&mut tx, maildrop, &message, &unique_id).await?;
         add(&mut tx, maildrop, &message, &unique_id).await?;
+        repeat::remember(&mut tx, maildrop, &message, &unique_id).await?;
         tx.commit().await.map_err(commit_failed(OP))?;
-        Ok(unique_id)
+        Ok(Delivered {
+            unique_id,
+            is_repeat: false,
+        })
     }
 
     async fn usage(&self, maildrop: MaildropId) -> Result<(Usage, Quota), StoreError> {
@@ -266,7 +281,7 @@ fn push(listing: &mut ListingBuilder, maildrop: MaildropId, row: MessageRow) -> 
         .map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-/// Refuses a message that the maildrop cannot take; takes its unique-id and its reservation.
+/// Takes the message's unique-id and its reservation.
 async fn admit(
     tx: &mut Tx,
     maildrop: MaildropId,
@@ -274,10 +289,6 @@ async fn admit(
     unique_id: &UniqueId,
 ) -> Result<(), StoreError> {
     const OP: &str = "deliver";
-    let (usage, quota) = usage(tx, maildrop, OP).await?;
-    if !quota.admits(usage, message.measured.octets) {
-        return Err(refusal(StoreErrorKind::OverQuota, OP));
-    }
     let fresh = sqlx::query(sql::USE_UNIQUE_ID)
         .bind(maildrop.number())
         .bind(unique_id.as_str())

@@ -42,6 +42,15 @@ statements! {
             needs_utf8, crc64, header_crc64, sha256, storage_id, blob, received_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     COUNT_MESSAGE = "UPDATE maildrop SET messages = messages + 1, octets = octets + ?2 WHERE maildrop_id = ?1";
+    /// Of the same digest, received after a time.
+    RECENT_MESSAGE = "SELECT unique_id FROM recent_message
+        WHERE maildrop_id = ?1 AND sha256 = ?2 AND received_at > ?3";
+    REMEMBER_MESSAGE = "INSERT INTO recent_message (maildrop_id, sha256, unique_id, received_at)
+        VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (maildrop_id, sha256)
+            DO UPDATE SET unique_id = excluded.unique_id, received_at = excluded.received_at";
+    PRUNE_RECENT_MESSAGES = "DELETE FROM recent_message WHERE (maildrop_id, sha256) IN
+        (SELECT maildrop_id, sha256 FROM recent_message WHERE received_at < ?1 LIMIT 100)";
 
     UPDATE_OF_SESSION = "SELECT n_deleted FROM update_log WHERE session_id = ?1 AND maildrop_id = ?2";
     LOG_UPDATE = "INSERT INTO update_log (session_id, maildrop_id, token, n_deleted, at)

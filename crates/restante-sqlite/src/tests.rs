@@ -10,7 +10,7 @@ use restante_auth::{DirectoryAdmin, LoginName, NewAccount};
 use restante_lock::LockManager;
 use restante_message::Measured;
 use restante_session::DeleteSet;
-use restante_store::{MailIndex, NewMessage, StorageId, StoreError, StoreErrorKind};
+use restante_store::{MailIndex, NewMessage, REPEAT_WINDOW, StorageId, StoreError, StoreErrorKind};
 use restante_types::{Clock, MaildropId, MessageNumber, Octets, SessionId, SystemClock, UniqueId};
 use sqlx::{Executor, SqlSafeStr, Statement};
 use tempfile::TempDir;
@@ -67,8 +67,9 @@ impl Scene {
             unique_id: None,
             received: clock().wall(),
             needs_utf8: false,
+            deduplicate: false,
         };
-        index.deliver(maildrop, message).await
+        Ok(index.deliver(maildrop, message).await?.unique_id)
     }
 
     async fn write(&self, statement: &'static str) {
@@ -223,6 +224,35 @@ async fn a_commit_decided_against_never_happens() {
         .unwrap();
     assert_eq!(logged, None);
     assert_eq!(index.usage(maildrop).await.unwrap().0.messages, 1);
+}
+
+#[tokio::test]
+async fn what_came_to_be_deduplicated_is_forgotten_after_a_day() {
+    let scene = scene().await;
+    let maildrop = scene.maildrop().await;
+    let (index, _locks) = scene.serve().await;
+    let start = clock().wall();
+    for (age, sha256, expected) in [
+        (Duration::ZERO, [1; 32], 1_i64),
+        (REPEAT_WINDOW / 2, [2; 32], 2),
+        (REPEAT_WINDOW * 5 / 4, [3; 32], 2),
+    ] {
+        let message = NewMessage {
+            storage: scene.storage,
+            blob: index.reserve(maildrop, scene.storage).await.unwrap(),
+            measured: Measured { sha256, ..measured() },
+            unique_id: None,
+            received: start + age,
+            needs_utf8: false,
+            deduplicate: true,
+        };
+        index.deliver(maildrop, message).await.unwrap();
+        let remembered: i64 = sqlx::query_scalar("SELECT count(*) FROM recent_message")
+            .fetch_one(scene.db.readers())
+            .await
+            .unwrap();
+        assert_eq!(remembered, expected);
+    }
 }
 
 #[tokio::test]

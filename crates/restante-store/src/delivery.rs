@@ -10,10 +10,40 @@ use std::time::Duration;
 use restante_types::{Clock, MaildropId, Octets, UniqueId};
 use tokio::time::timeout;
 
-use crate::{BlobStores, MailIndex, NewMessage, Spooled, StorageId, StoreError, StoreErrorKind, failpoint};
+use crate::{
+    BlobStores, Delivered, MailIndex, NewMessage, Spooled, StorageId, StoreError, StoreErrorKind, failpoint,
+};
 
 /// How long one delivery may take. Far below the grace time of a reservation, which is an hour.
 const DEADLINE: Duration = Duration::from_mins(15);
+
+/// Where a message goes, and as what.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Who receives it.
+    pub maildrop: MaildropId,
+    /// The storage that takes its octets.
+    pub storage: StorageId,
+    /// As [`NewMessage::needs_utf8`].
+    pub needs_utf8: bool,
+    /// As [`NewMessage::unique_id`].
+    pub unique_id: Option<UniqueId>,
+    /// As [`NewMessage::deduplicate`].
+    pub deduplicate: bool,
+}
+
+impl Delivery {
+    /// An ordinary one: a fresh unique-id, and identical messages are two messages.
+    pub const fn new(maildrop: MaildropId, storage: StorageId) -> Self {
+        Self {
+            maildrop,
+            storage,
+            needs_utf8: false,
+            unique_id: None,
+            deduplicate: false,
+        }
+    }
+}
 
 /// Delivers messages into maildrops.
 #[derive(Clone, Debug)]
@@ -61,60 +91,45 @@ impl Deliverer {
         }
     }
 
-    /// Delivers `message` and answers its unique-id; it is durable and visible to later sessions when this returns
-    /// `Ok`. `unique_id` is one to keep, for mail that moves here from another server.
+    /// Delivers `message`; it is durable and visible to later sessions when this returns `Ok`.
     ///
     /// # Errors
-    /// `OverQuota`; `Conflict` if `unique_id` was ever used in this maildrop; `Invalid` if `storage` is not
+    /// `OverQuota`; `Conflict` if the unique-id was ever used in this maildrop; `Invalid` if the storage is not
     /// configured; `Timeout` or `Unknown`: the message may have been delivered, and trying again may deliver it
     /// twice; else whatever the storage fails with, the message not being delivered.
     ///
     /// # Cancel safety
     /// A cancelled call has delivered the message or not.
-    pub async fn deliver(
-        &self,
-        maildrop: MaildropId,
-        storage: StorageId,
-        message: &Spooled,
-        needs_utf8: bool,
-        unique_id: Option<UniqueId>,
-    ) -> Result<UniqueId, StoreError> {
-        let steps = self.deliver_in_steps(maildrop, storage, message, needs_utf8, unique_id);
-        timeout(self.deadline, Box::pin(steps))
+    pub async fn deliver(&self, delivery: Delivery, message: &Spooled) -> Result<Delivered, StoreError> {
+        timeout(self.deadline, Box::pin(self.deliver_in_steps(delivery, message)))
             .await
             .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Timeout, "deliver", "delivery")))
     }
 
-    async fn deliver_in_steps(
-        &self,
-        maildrop: MaildropId,
-        storage: StorageId,
-        message: &Spooled,
-        needs_utf8: bool,
-        unique_id: Option<UniqueId>,
-    ) -> Result<UniqueId, StoreError> {
+    async fn deliver_in_steps(&self, delivery: Delivery, message: &Spooled) -> Result<Delivered, StoreError> {
+        let Delivery {
+            maildrop, storage, ..
+        } = delivery;
         let measured = *message.measured();
         let store = self.stores.get(storage)?;
-        self.check_room(maildrop, measured.octets).await?;
+        // Of one that may be a repeat only the index knows whether it needs room.
+        if !delivery.deduplicate {
+            self.check_room(maildrop, measured.octets).await?;
+        }
         let blob = self.index.reserve(maildrop, storage).await?;
         failpoint("deliver.reserved");
         store.put(&blob, measured.octets, &mut message.reader()).await?;
         failpoint("deliver.stored");
-        let received = self.clock.wall();
-        let delivered = self
-            .index
-            .deliver(
-                maildrop,
-                NewMessage {
-                    storage,
-                    blob,
-                    measured,
-                    unique_id,
-                    received,
-                    needs_utf8,
-                },
-            )
-            .await;
+        let message = NewMessage {
+            storage,
+            blob,
+            measured,
+            unique_id: delivery.unique_id,
+            received: self.clock.wall(),
+            needs_utf8: delivery.needs_utf8,
+            deduplicate: delivery.deduplicate,
+        };
+        let delivered = self.index.deliver(maildrop, message).await;
         failpoint("deliver.indexed");
         delivered
     }

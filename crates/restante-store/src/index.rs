@@ -1,7 +1,7 @@
 //! The index: which messages exist, in which order, and their removal.
 
 use std::fmt::{Debug, Display};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use restante_message::Measured;
@@ -127,6 +127,21 @@ pub struct NewMessage {
     pub received: SystemTime,
     /// Whether it may be shown to clients in UTF-8 mode only (delivered with SMTPUTF8, 8-bit header).
     pub needs_utf8: bool,
+    /// Whether it is looked for among those that came with this set and were received less than [`REPEAT_WINDOW`]
+    /// before it, and remembered for those that follow.
+    pub deduplicate: bool,
+}
+
+/// How long a message that came with [`NewMessage::deduplicate`] is remembered, whatever becomes of it.
+pub const REPEAT_WINDOW: Duration = Duration::from_hours(24);
+
+/// What became of a delivery. Either way the sender need not try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The message's unique-id; of a repeat, that of the message it repeats.
+    pub unique_id: UniqueId,
+    /// Nothing was added: the maildrop has taken a message with the same octets (SHA-256) already.
+    pub is_repeat: bool,
 }
 
 /// How much a maildrop holds: deleted messages do not count.
@@ -205,10 +220,13 @@ pub trait MailIndex: Display + Debug + Send + Sync {
 
     /// Makes a message visible to later sessions; durable when this returns. Never waits for a session's lock.
     ///
+    /// A repeat (see [`NewMessage::deduplicate`]) adds nothing, needs no room, and leaves its reservation to the
+    /// collector. Of two that race, one is the repeat.
+    ///
     /// # Errors
     /// `OverQuota`; `Conflict` if the unique-id was ever used in this maildrop; `NotFound` if the reservation is
     /// gone, because delivery took longer than the grace time; `NoSuchMaildrop`.
-    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<UniqueId, StoreError>;
+    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<Delivered, StoreError>;
 
     /// How much the maildrop holds and may hold, without reading its messages.
     ///

@@ -32,12 +32,13 @@ pub use blob::{BlobKey, BlobReader, BlobStore, OctetRange, StorageId};
 pub use body::{Body, Verified};
 pub use collector::{Collected, Collector, CollectorSettings};
 pub use custody::{Custody, StoredMessage, StoredRow};
-pub use delivery::Deliverer;
+pub use delivery::{Deliverer, Delivery};
 pub use error::{StoreError, StoreErrorKind};
 pub use failpoint::failpoint;
 pub use faulty::{Fault, FaultPlan, Faulty};
 pub use index::{
-    BlobLedger, BodyRef, Committed, Condemned, Listing, ListingBuilder, MailIndex, NewMessage, Quota, Usage,
+    BlobLedger, BodyRef, Committed, Condemned, Delivered, Listing, ListingBuilder, MailIndex, NewMessage,
+    Quota, REPEAT_WINDOW, Usage,
 };
 pub use limit::Limit;
 pub use memory_blob::MemoryBlobStore;

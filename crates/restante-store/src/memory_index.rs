@@ -14,8 +14,8 @@ use restante_session::DeleteSet;
 use restante_types::{Clock, Fence, MaildropId, MessageId, SessionId, TenantId, UniqueId};
 
 use crate::{
-    BlobKey, BlobLedger, BodyRef, Committed, Condemned, Listing, ListingBuilder, MailIndex, NewMessage,
-    Quota, StorageId, StoreError, StoreErrorKind, Usage, fresh_unique_id,
+    BlobKey, BlobLedger, BodyRef, Committed, Condemned, Delivered, Listing, ListingBuilder, MailIndex,
+    NewMessage, Quota, REPEAT_WINDOW, StorageId, StoreError, StoreErrorKind, Usage, fresh_unique_id,
 };
 
 const STORE: &str = "memory";
@@ -50,6 +50,13 @@ struct Maildrop {
     messages: BTreeMap<MessageId, Message>,
     /// Of all messages that ever were here: no unique-id comes twice.
     unique_ids: HashSet<UniqueId>,
+    /// By digest, the messages of which another may be a repeat.
+    recent: HashMap<[u8; 32], Recent>,
+}
+
+struct Recent {
+    unique_id: UniqueId,
+    received: SystemTime,
 }
 
 struct Message {
@@ -177,6 +184,13 @@ impl Maildrop {
         Ok(listing.finish())
     }
 
+    /// The unique-id of the message that this one repeats.
+    fn repeated(&self, message: &NewMessage) -> Option<UniqueId> {
+        let first = self.recent.get(&message.measured.sha256)?;
+        (message.deduplicate && !is_past(message.received, first.received, REPEAT_WINDOW))
+            .then(|| first.unique_id.clone())
+    }
+
     fn admit(&self, message: &NewMessage, unique_id: &UniqueId) -> Result<(), StoreError> {
         let refuse = |kind| Err(StoreError::new(kind, "deliver", STORE));
         if !self.quota.admits(self.usage, message.measured.octets) {
@@ -192,6 +206,13 @@ impl Maildrop {
         self.usage.messages += 1;
         self.usage.octets += message.measured.octets;
         self.unique_ids.insert(unique_id.clone());
+        if message.deduplicate {
+            let first = Recent {
+                unique_id: unique_id.clone(),
+                received: message.received,
+            };
+            self.recent.insert(message.measured.sha256, first);
+        }
         self.messages.insert(
             id,
             Message {
@@ -278,13 +299,20 @@ impl MailIndex for MemoryMailIndex {
         Ok(key)
     }
 
-    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<UniqueId, StoreError> {
+    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<Delivered, StoreError> {
         let unique_id = match &message.unique_id {
             Some(kept) => kept.clone(),
             None => fresh_unique_id(self.clock.wall())?,
         };
         let mut state = self.lock();
-        state.maildrop(maildrop, "deliver")?.admit(&message, &unique_id)?;
+        let known = state.maildrop(maildrop, "deliver")?;
+        if let Some(unique_id) = known.repeated(&message) {
+            return Ok(Delivered {
+                unique_id,
+                is_repeat: true,
+            });
+        }
+        known.admit(&message, &unique_id)?;
         let reserved = state.reservations.get(&message.blob).is_some_and(|reservation| {
             !reservation.condemned
                 && reservation.maildrop == maildrop
@@ -301,7 +329,10 @@ impl MailIndex for MemoryMailIndex {
         state
             .maildrop(maildrop, "deliver")?
             .add(id, &message, unique_id.clone());
-        Ok(unique_id)
+        Ok(Delivered {
+            unique_id,
+            is_repeat: false,
+        })
     }
 
     async fn usage(&self, maildrop: MaildropId) -> Result<(Usage, Quota), StoreError> {

@@ -8,8 +8,9 @@ use restante_session::DeleteSet;
 use restante_types::{Clock as _, MaildropId, MessageNumber, Octets, SessionId, SystemClock, TenantId};
 
 use crate::{
-    BlobKey, BlobStore as _, BlobStores, Custody as _, Deliverer, FaultPlan, Faulty, MailIndex as _,
-    MemoryBlobStore, MemoryMailIndex, OctetRange, Quota, Spool, SpoolSettings, StorageId, StoredMessage,
+    BlobKey, BlobStore as _, BlobStores, Custody as _, Deliverer, Delivery, FaultPlan, Faulty,
+    MailIndex as _, MemoryBlobStore, MemoryMailIndex, OctetRange, Quota, Spool, SpoolSettings, StorageId,
+    StoredMessage,
 };
 
 pub(crate) const OLD: StorageId = StorageId(1);
@@ -60,7 +61,7 @@ impl Scene {
         let message = spool.finish().await.unwrap();
         let index = Arc::clone(&self.index);
         let deliverer = Deliverer::new(index, Arc::clone(&self.stores), Arc::new(SystemClock));
-        let delivered = deliverer.deliver(self.maildrop, OLD, &message, false, None);
+        let delivered = deliverer.deliver(Delivery::new(self.maildrop, OLD), &message);
         delivered.await.unwrap();
     }
 

@@ -57,7 +57,7 @@ macro_rules! index_through_call {
                 &self,
                 maildrop: restante_types::MaildropId,
                 message: $crate::NewMessage,
-            ) -> Result<restante_types::UniqueId, $crate::StoreError> {
+            ) -> Result<$crate::Delivered, $crate::StoreError> {
                 self.call("deliver", self.inner.deliver(maildrop, message))
                     .await
             }

@@ -7,8 +7,8 @@ use restante_auth::password::{HashParams, Password, Rule};
 use restante_auth::{Directory, DirectoryAdmin, LoginName, MemoryDirectory, NewAccount, NewPassword};
 use restante_lock::{LockManager, LockTable, MaildropLock, MemoryLockManager, fresh_session_id};
 use restante_store::{
-    BlobStore, BlobStores, Deliverer, Listing, MailIndex, MemoryBlobStore, MemoryMailIndex, Quota, Spool,
-    SpoolSettings, StorageId,
+    BlobStore, BlobStores, Deliverer, Delivery, Listing, MailIndex, MemoryBlobStore, MemoryMailIndex, Quota,
+    Spool, SpoolSettings, StorageId,
 };
 use restante_types::{AccountId, Octets, SystemClock, UniqueId};
 use tempfile::TempDir;
@@ -155,9 +155,10 @@ impl Backends {
         let message = spool.finish().await.expect("the message can be spooled");
         let maildrop = self.id(account).maildrop();
         self.deliverer
-            .deliver(maildrop, STORAGE, &message, false, None)
+            .deliver(Delivery::new(maildrop, STORAGE), &message)
             .await
             .expect("the message can be delivered")
+            .unique_id
     }
 
     /// What a session would see now, once no other holds the maildrop.

@@ -549,6 +549,7 @@ fn lmtp_settings(config: &Config) -> Result<LmtpSettings, Failure> {
     settings.recipients = lmtp.max_recipients as usize;
     settings.command_timeout = Duration::from_secs(lmtp.command_timeout_secs);
     settings.return_path = lmtp.return_path;
+    settings.deduplicate = lmtp.deduplicate;
     Ok(settings)
 }
 

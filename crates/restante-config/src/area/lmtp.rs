@@ -23,6 +23,9 @@ pub struct Lmtp {
     pub hostname: Option<String>,
     /// Whether a Return-Path line is put before each message (RFC 5321 section 4.4), which changes what was sent.
     pub return_path: bool,
+    /// Whether a message that the MTA sends again within 24 hours, because our reply was lost, is delivered once: same
+    /// octets, with the id of the MTA's queue in its newest Received field. One for two addresses of an account too.
+    pub deduplicate: bool,
     /// Folder where a message waits while it is received. Left out: beside the default storage, with the ending `.spool`.
     #[schemars(example = "/var/lib/restante/spool")]
     pub spool_path: Option<PathBuf>,
@@ -36,6 +39,7 @@ impl Default for Lmtp {
             command_timeout_secs: 300,
             hostname: None,
             return_path: false,
+            deduplicate: false,
             spool_path: None,
         }
     }

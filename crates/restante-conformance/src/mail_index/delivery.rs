@@ -241,12 +241,12 @@ pub async fn fresh_unique_ids_are_never_alike(fixture: &mut impl MailIndexFixtur
     for _ in 0..200 {
         let blob = fixture.index().reserve(maildrop, STORAGE).await.unwrap();
         // The very same message each time: identical mails are two mails.
-        let id = fixture
+        let delivered = fixture
             .index()
             .deliver(maildrop, message(blob, 10))
             .await
             .unwrap();
-        assert!(seen.insert(id), "a unique-id came twice");
+        assert!(seen.insert(delivered.unique_id), "a unique-id came twice");
     }
 }
 

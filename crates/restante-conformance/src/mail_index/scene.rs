@@ -81,7 +81,8 @@ pub(super) async fn deliver_as(
         unique_id: Some(unique_id.clone()),
         ..message(blob, 100)
     };
-    fixture.index().deliver(maildrop, message).await
+    let delivered = fixture.index().deliver(maildrop, message).await?;
+    Ok(delivered.unique_id)
 }
 
 /// The sizes that a later session sees. Takes the maildrop over.

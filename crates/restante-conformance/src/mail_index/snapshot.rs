@@ -23,12 +23,12 @@ pub async fn a_message_comes_back_as_it_was_measured(fixture: &mut impl MailInde
     for octets in [0, 3, u64::from(u32::MAX) + 2] {
         let blob = fixture.index().reserve(maildrop, STORAGE).await.unwrap();
         let sent = message(blob, octets);
-        let id = fixture.index().deliver(maildrop, sent.clone()).await.unwrap();
+        let delivered = fixture.index().deliver(maildrop, sent.clone()).await.unwrap();
         let fence = take_over(fixture, maildrop, 1).await;
         let listing = list(fixture, &fence).await;
         let number = MessageNumber::from_index(listing.snapshot.len() - 1).unwrap();
         let entry = listing.snapshot.entry(number).unwrap();
-        assert_eq!(entry.unique_id, id.as_str());
+        assert_eq!(entry.unique_id, delivered.unique_id.as_str());
         assert_eq!(entry.octets, Octets(octets));
         assert_eq!(entry.needs_utf8, sent.needs_utf8);
         assert_eq!(listing.body(number), Some(&body_of(&sent)));

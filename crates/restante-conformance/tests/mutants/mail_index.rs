@@ -1,5 +1,6 @@
 //! Indexes that break one promise each.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -9,8 +10,8 @@ use restante_conformance::mail_index_cases;
 use restante_lock::{LockManager, LockTable, MemoryLockManager};
 use restante_session::{DeleteSet, Snapshot};
 use restante_store::{
-    BlobKey, BlobLedger, BodyRef, Committed, Condemned, Listing, ListingBuilder, MailIndex, MemoryMailIndex,
-    NewMessage, Quota, StorageId, StoreError, StoreErrorKind, Usage,
+    BlobKey, BlobLedger, BodyRef, Committed, Condemned, Delivered, Listing, ListingBuilder, MailIndex,
+    MemoryMailIndex, NewMessage, Quota, StorageId, StoreError, StoreErrorKind, Usage,
 };
 use restante_types::{Fence, MaildropId, MessageId, MessageNumber, Octets, SessionId, TenantId, UniqueId};
 
@@ -39,6 +40,10 @@ enum Break {
     DeliveryWaits,
     QuotaIgnored,
     ReservationNotNeeded,
+    RepeatsDelivered,
+    RepeatsUnasked,
+    RepeatsForEver,
+    RepeatsLookedForBefore,
     CondemnsTheLiving,
     CondemnsEarly,
     CondemnsNothing,
@@ -54,6 +59,7 @@ struct Broken {
     granted: Arc<LockTable>,
     delivered: Mutex<Vec<Condemned>>,
     condemned: Mutex<Vec<BlobKey>>,
+    recent: Mutex<HashMap<(MaildropId, [u8; 32]), UniqueId>>,
 }
 
 impl fmt::Display for Broken {
@@ -75,6 +81,30 @@ impl Broken {
     async fn listing(&self, maildrop: MaildropId) -> Result<Listing, StoreError> {
         let fence = self.own_fence(maildrop, SessionId::from_octets([255; 16])).await;
         self.inner.snapshot(&fence).await
+    }
+
+    /// Looks for what the message repeats in a step of its own.
+    async fn deliver_unless_known(
+        &self,
+        maildrop: MaildropId,
+        mut message: NewMessage,
+    ) -> Result<Delivered, StoreError> {
+        let key = (maildrop, message.measured.sha256);
+        let known = self.recent.lock().unwrap().get(&key).cloned();
+        if let Some(unique_id) = known {
+            return Ok(Delivered {
+                unique_id,
+                is_repeat: true,
+            });
+        }
+        tokio::task::yield_now().await;
+        message.deduplicate = false;
+        let delivered = self.inner.deliver(maildrop, message).await?;
+        self.recent
+            .lock()
+            .unwrap()
+            .insert(key, delivered.unique_id.clone());
+        Ok(delivered)
     }
 
     /// What is removed instead of `deletes`.
@@ -188,9 +218,14 @@ impl MailIndex for Broken {
         self.inner.reserve(maildrop, storage).await
     }
 
-    async fn deliver(&self, maildrop: MaildropId, mut message: NewMessage) -> Result<UniqueId, StoreError> {
+    async fn deliver(&self, maildrop: MaildropId, mut message: NewMessage) -> Result<Delivered, StoreError> {
         match self.how {
-            Break::DeliversNothing => return Ok(UniqueId::new("x").unwrap()),
+            Break::DeliversNothing => {
+                return Ok(Delivered {
+                    unique_id: UniqueId::new("x").unwrap(),
+                    is_repeat: false,
+                });
+            }
             Break::SizesIn32Bits => {
                 message.measured.octets = Octets(message.measured.octets.get() & u64::from(u32::MAX));
             }
@@ -198,6 +233,12 @@ impl MailIndex for Broken {
                 while self.granted.holder(maildrop).is_some() {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
+            }
+            Break::RepeatsDelivered => message.deduplicate = false,
+            Break::RepeatsUnasked => message.deduplicate = true,
+            Break::RepeatsForEver => message.received = SystemTime::UNIX_EPOCH,
+            Break::RepeatsLookedForBefore if message.deduplicate => {
+                return self.deliver_unless_known(maildrop, message).await;
             }
             _ => {}
         }
@@ -282,6 +323,7 @@ fn broken(how: Break) -> MemoryIndex {
         granted,
         delivered: Mutex::default(),
         condemned: Mutex::default(),
+        recent: Mutex::default(),
     })
 }
 
@@ -362,6 +404,17 @@ mutant!(an_ignored_quota_is_noticed: QuotaIgnored, [
 mutant!(a_delivery_without_a_reservation_is_noticed: ReservationNotNeeded, [
     "delivery_without_a_reservation_is_refused", "delivery_takes_the_reservation_once",
     "a_condemned_reservation_cannot_be_delivered", "a_delivery_and_the_collector_never_both_get_a_blob",
+]);
+mutant!(a_repeat_that_is_delivered_is_noticed: RepeatsDelivered, [
+    "a_repeat_adds_nothing_and_is_answered_as_the_first", "a_repeat_needs_no_room",
+    "a_repeat_of_a_message_that_was_fetched_and_deleted_adds_nothing", "of_racing_repeats_one_is_delivered",
+]);
+mutant!(identical_mails_taken_for_one_are_noticed: RepeatsUnasked, [
+    "only_what_came_to_be_deduplicated_is_or_has_a_repeat", "fresh_unique_ids_are_never_alike",
+]);
+mutant!(a_message_remembered_for_ever_is_noticed: RepeatsForEver, ["after_a_day_it_is_a_message_again"]);
+mutant!(a_repeat_looked_for_before_the_step_is_noticed: RepeatsLookedForBefore, [
+    "of_racing_repeats_one_is_delivered",
 ]);
 mutant!(a_live_blob_condemned_is_noticed: CondemnsTheLiving, ["a_live_message_is_never_condemned"]);
 mutant!(a_blob_condemned_early_is_noticed: CondemnsEarly, [

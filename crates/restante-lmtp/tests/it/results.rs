@@ -106,3 +106,50 @@ async fn nothing_is_acknowledged_that_a_lost_answer_leaves_in_doubt() {
     // The sender tries again: a duplicate rather than a loss.
     assert_eq!(world.octets(1).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_repeat_is_answered_250_and_adds_nothing_where_that_is_asked() {
+    let queued = "Received: by mx.example with ESMTP id 4F2; today\r\nSubject: x\r\n\r\nhello\r\n";
+    let other = queued.replace("4F2", "4F3");
+    let unmarked = "Subject: x\r\n\r\nhello\r\n";
+    for (deduplicate, expected) in [(false, 6), (true, 4)] {
+        let mut world = World::new();
+        world.settings.deduplicate = deduplicate;
+        let mut client = world.greeted().await;
+        for (message, repeats) in [
+            (queued, false),
+            (queued, true),
+            (other.as_str(), false),
+            (queued, true),
+            (unmarked, false),
+            (unmarked, false),
+        ] {
+            client.address(&["ann@a.example"]).await;
+            client.data(message).await;
+            let reply = if deduplicate && repeats {
+                "250 2.0.0 delivered before"
+            } else {
+                "250 2.0.0 delivered\r\n"
+            };
+            client.expect(reply).await;
+        }
+        assert_eq!(client.quit().await.n_delivered, 6);
+        assert_eq!(world.octets(1).await.len(), expected, "{deduplicate}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_is_known_although_the_first_filled_the_maildrop() {
+    let mut world = World::new();
+    world.settings.deduplicate = true;
+    let message = "Received: by b id 1; x\r\n\r\n";
+    let quota = octets_quota(message.len() as u64 + 1);
+    world.add_with(1, 3, "cat@a.example", AccountState::Active, quota, "main");
+    let mut client = world.greeted().await;
+    for reply in ["250 2.0.0 delivered\r\n", "250 2.0.0 delivered before"] {
+        client.address(&["cat@a.example"]).await;
+        client.data(message).await;
+        client.expect(reply).await;
+    }
+    assert_eq!(world.octets(3).await.len(), 1);
+}

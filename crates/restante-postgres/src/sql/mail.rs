@@ -52,6 +52,17 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
             timestamptz 'epoch' + $13::bigint * interval '1 microsecond')";
     COUNT_MESSAGE = "UPDATE maildrop SET messages = messages + 1, octets = octets + $2 WHERE maildrop_id = $1";
+    /// Of the same digest, received after a time.
+    RECENT_MESSAGE = "SELECT unique_id FROM recent_message
+        WHERE maildrop_id = $1 AND sha256 = $2
+            AND received_at > timestamptz 'epoch' + $3::bigint * interval '1 microsecond'";
+    REMEMBER_MESSAGE = "INSERT INTO recent_message (maildrop_id, sha256, unique_id, received_at)
+        VALUES ($1, $2, $3, timestamptz 'epoch' + $4::bigint * interval '1 microsecond')
+        ON CONFLICT (maildrop_id, sha256)
+            DO UPDATE SET unique_id = EXCLUDED.unique_id, received_at = EXCLUDED.received_at";
+    PRUNE_RECENT_MESSAGES = "DELETE FROM recent_message WHERE (maildrop_id, sha256) IN
+        (SELECT maildrop_id, sha256 FROM recent_message
+         WHERE received_at < timestamptz 'epoch' + $1::bigint * interval '1 microsecond' LIMIT $2)";
 
     /// UPDATE: compares the fence, deletes, counts and logs in one step. No row: fenced. READ COMMITTED looks at the
     /// newest version of the lock's row after it has waited for it, so a takeover under way counts.

@@ -3,6 +3,7 @@
 
 mod crash;
 mod faults;
+mod forgetting;
 mod large;
 mod leases;
 mod opening;

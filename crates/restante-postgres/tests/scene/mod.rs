@@ -178,12 +178,13 @@ pub(crate) fn message(blob: BlobKey) -> NewMessage {
         unique_id: None,
         received: clock().wall(),
         needs_utf8: false,
+        deduplicate: false,
     }
 }
 
 pub(crate) async fn deliver(index: &PgMailIndex, maildrop: MaildropId) -> Result<UniqueId, StoreError> {
     let blob = index.reserve(maildrop, STORAGE).await?;
-    index.deliver(maildrop, message(blob)).await
+    Ok(index.deliver(maildrop, message(blob)).await?.unique_id)
 }
 
 /// Messages of these sizes, as deliveries would leave them, in one step: a durable COMMIT for each would take

@@ -275,6 +275,7 @@ async fn deliver_row(server: &TestServer, octets: Octets) {
         unique_id: None,
         received: SystemClock.wall(),
         needs_utf8: false,
+        deduplicate: false,
     };
     backends.index.deliver(maildrop, message).await.unwrap();
 }

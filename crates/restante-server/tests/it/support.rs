@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use restante_lock::{LockError, LockManager};
 use restante_session::DeleteSet;
 use restante_store::{
-    BlobKey, BlobReader, BlobStore, Committed, FaultPlan, Faulty, Listing, MailIndex, NewMessage, OctetRange,
-    Quota, StorageId, StoreError, Usage,
+    BlobKey, BlobReader, BlobStore, Committed, Delivered, FaultPlan, Faulty, Listing, MailIndex, NewMessage,
+    OctetRange, Quota, StorageId, StoreError, Usage,
 };
 use restante_testkit::{TestServer, TestServerBuilder};
-use restante_types::{Fence, MaildropId, Octets, SessionId, UniqueId};
+use restante_types::{Fence, MaildropId, Octets, SessionId};
 use tokio::sync::Semaphore;
 
 /// A server whose index and blobs fail as the plan says.
@@ -130,7 +130,7 @@ impl MailIndex for HeldCommit {
         self.inner.reserve(maildrop, storage).await
     }
 
-    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<UniqueId, StoreError> {
+    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<Delivered, StoreError> {
         self.inner.deliver(maildrop, message).await
     }
 

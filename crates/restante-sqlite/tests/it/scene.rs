@@ -87,6 +87,7 @@ pub(crate) async fn deliver(
         unique_id: None,
         received: clock().wall(),
         needs_utf8: false,
+        deduplicate: false,
     };
-    index.deliver(maildrop, message).await
+    Ok(index.deliver(maildrop, message).await?.unique_id)
 }

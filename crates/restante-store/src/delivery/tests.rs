@@ -45,10 +45,9 @@ impl Fixture {
         }
     }
 
-    async fn deliver(&self, message: &Spooled) -> Result<UniqueId, StoreError> {
-        self.deliverer
-            .deliver(self.maildrop, STORAGE, message, false, None)
-            .await
+    async fn deliver(&self, message: &Spooled) -> Result<Delivered, StoreError> {
+        let delivery = Delivery::new(self.maildrop, STORAGE);
+        self.deliverer.deliver(delivery, message).await
     }
 
     async fn messages(&self) -> Vec<Vec<u8>> {
@@ -142,15 +141,13 @@ async fn a_unique_id_to_keep_is_kept_once() {
     let message = message(b"x\r\n").await;
     let unique_id = UniqueId::new("0000001a5f3c").unwrap();
     let keep = || {
-        fixture.deliverer.deliver(
-            fixture.maildrop,
-            STORAGE,
-            &message,
-            false,
-            Some(unique_id.clone()),
-        )
+        let delivery = Delivery {
+            unique_id: Some(unique_id.clone()),
+            ..Delivery::new(fixture.maildrop, STORAGE)
+        };
+        fixture.deliverer.deliver(delivery, &message)
     };
-    assert_eq!(keep().await.unwrap(), unique_id);
+    assert_eq!(keep().await.unwrap().unique_id, unique_id);
     assert_eq!(keep().await.unwrap_err().kind, StoreErrorKind::Conflict);
 }
 
@@ -160,7 +157,7 @@ async fn a_storage_that_is_not_configured_is_named() {
     let message = message(b"x\r\n").await;
     let error = fixture
         .deliverer
-        .deliver(fixture.maildrop, StorageId(7), &message, false, None)
+        .deliver(Delivery::new(fixture.maildrop, StorageId(7)), &message)
         .await
         .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Invalid);

@@ -10,12 +10,12 @@ use restante_lock::{LockManager, fresh_session_id};
 use restante_message::BodyCheck;
 use restante_session::DeleteSet;
 use restante_store::{
-    BlobKey, BlobReader, BlobStore, Committed, Listing, MailIndex, NewMessage, OctetRange, Quota, StorageId,
-    StoreError, StoreErrorKind, Usage, fresh_unique_id,
+    BlobKey, BlobReader, BlobStore, Committed, Delivered, Listing, MailIndex, NewMessage, OctetRange, Quota,
+    StorageId, StoreError, StoreErrorKind, Usage, fresh_unique_id,
 };
 use restante_testkit::cluster::{Frontend, Report, Workload};
 use restante_testkit::{ALICE, BOB, PASSWORD, TestServer, TestServerBuilder};
-use restante_types::{Clock as _, Fence, MaildropId, Octets, SessionId, SystemClock, UniqueId};
+use restante_types::{Clock as _, Fence, MaildropId, Octets, SessionId, SystemClock};
 
 const SESSIONS: u64 = 400;
 
@@ -181,11 +181,14 @@ impl MailIndex for Sabotaged {
         self.inner.reserve(maildrop, storage).await
     }
 
-    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<UniqueId, StoreError> {
+    async fn deliver(&self, maildrop: MaildropId, message: NewMessage) -> Result<Delivered, StoreError> {
         if let How::LosesOneIn(n, nth) = &self.how
             && nth.fetch_add(1, Ordering::Relaxed) % n == n - 1
         {
-            return fresh_unique_id(SystemClock.wall());
+            return Ok(Delivered {
+                unique_id: fresh_unique_id(SystemClock.wall())?,
+                is_repeat: false,
+            });
         }
         self.inner.deliver(maildrop, message).await
     }

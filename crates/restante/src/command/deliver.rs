@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use restante_auth::{Account, LoginName};
 use restante_config::Config;
-use restante_store::{Deliverer, Spool, SpoolSettings, Spooled};
+use restante_store::{Deliverer, Delivery, Spool, SpoolSettings, Spooled};
 use restante_types::{Octets, SystemClock, UniqueId};
 
 use crate::backends::{Backends, spool_directory};
@@ -110,7 +110,6 @@ pub(crate) async fn deliver(
         Arc::new(SystemClock),
     );
     let storage = backends.blobs.id(&account.storage)?;
-    Ok(deliverer
-        .deliver(account.id.maildrop(), storage, message, false, None)
-        .await?)
+    let delivery = Delivery::new(account.id.maildrop(), storage);
+    Ok(deliverer.deliver(delivery, message).await?.unique_id)
 }

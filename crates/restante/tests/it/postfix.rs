@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use restante_testkit::{Direction, Fault, FaultProxy, free_port};
 use tempfile::TempDir;
 
-use crate::support::{Demo, PATIENCE, now, program, run, succeed};
+use crate::support::{Demo, PATIENCE, Pop3, Server, now, program, run, succeed};
 
 /// A Postfix of the test's own: queue, configuration and port.
 struct Postfix {
@@ -113,14 +113,6 @@ impl Drop for Postfix {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 #[test]
 fn postfix_delivers_and_clients_read_what_it_sent() {
     let demo = Demo::start();
@@ -206,4 +198,36 @@ fn many_messages_over_reused_connections_arrive_once_each() {
     assert_eq!(pop3.stat().0, 0, "an open session sees the maildrop as it was");
     pop3.ok("QUIT");
     assert_eq!(demo.log_in("bob").stat().0, 100);
+}
+
+/// PROMISES.md section 4.2: the sender never gets our `250` and sends again. Two by default; one where that is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_250_was_lost_comes_twice_unless_repeats_are_known() {
+    for (setting, second_reply, n_messages) in [
+        ("", "250 2.0.0 delivered)", 2),
+        ("[lmtp]\ndeduplicate = true\n", "250 2.0.0 delivered before)", 1),
+    ] {
+        let demo = Demo::stopped();
+        if program("curl", "curl").is_none() {
+            return;
+        }
+        let listeners = "[[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"lmtp\"\n\
+                         [[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"pop3s\"\n";
+        let server = Server::start(&demo, listeners, setting);
+        let proxy = FaultProxy::to(([127, 0, 0, 1], server.ports[0]).into()).await;
+        let Some(postfix) = Postfix::start(proxy.address().port()) else {
+            return;
+        };
+        proxy.set_once(Direction::ToClient, Fault::CutBefore(b" delivered\r\n".to_vec()));
+        postfix.submit(&["bob@demo.test"], b"Subject: once\r\n\r\nhello\r\n");
+        postfix.wait_for("status=deferred", 1);
+        postfix.wait_for(second_reply, 1);
+        // Another message with the same text is another entry of the queue.
+        postfix.submit(&["bob@demo.test"], b"Subject: once\r\n\r\nhello\r\n");
+        postfix.wait_for("250 2.0.0 delivered)", if n_messages == 2 { 2 } else { 1 });
+        let mut pop3 = Pop3::connect(server.ports[1], &server.certificate());
+        pop3.try_login("bob@demo.test", &demo.password("bob"));
+        let (welcome, other) = (1, 1);
+        assert_eq!(pop3.stat().0, welcome + n_messages + other, "{setting}");
+    }
 }
