@@ -422,6 +422,7 @@ impl Pg {
         let conn = self.pool.acquire().await.map_err(not_connected)?;
         Ok(Tx {
             conn: Some(conn),
+            limit: self.inner.limit,
             inner: Arc::clone(&self.inner),
             is_open: false,
             is_busy: false,
@@ -465,6 +466,8 @@ pub(crate) struct Tx {
     /// Taken only by the drop.
     conn: Option<PoolConnection<Postgres>>,
     inner: Arc<Inner>,
+    /// How long one call may take.
+    limit: Duration,
     is_open: bool,
     /// A call has begun and has not ended well: what comes next on the connection may be its answer.
     is_busy: bool,
@@ -557,6 +560,16 @@ impl Tx {
         Ok(())
     }
 
+    /// Lets each statement of the transaction take so much longer than others may.
+    pub(crate) async fn allow(&mut self, more: Duration) -> Result<(), sqlx::Error> {
+        let limit = self.limit + more;
+        let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        self.execute(sqlx::query(sql::ALLOW).bind(millis)).await?;
+        // The server's own limit comes first, as for other statements.
+        self.limit = limit + MARGIN;
+        Ok(())
+    }
+
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         let (conn, limit) = self.enter();
         let answer = timeout(limit, sqlx::raw_sql(BEGIN).execute(conn)).await;
@@ -585,10 +598,7 @@ impl Tx {
 
     fn enter(&mut self) -> (&mut PgConnection, Duration) {
         self.is_busy = true;
-        (
-            self.conn.as_mut().expect("only the drop takes it"),
-            self.inner.limit,
-        )
+        (self.conn.as_mut().expect("only the drop takes it"), self.limit)
     }
 
     fn leave<T>(&mut self, answer: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, sqlx::Error> {

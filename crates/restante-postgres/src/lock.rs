@@ -23,7 +23,7 @@ use crate::error::{STORE, Told, may_have_happened};
 use crate::sql::mail as sql;
 use crate::values::{Undecodable, duration_to_row};
 use crate::{Pg, PgError};
-use lease::Lease;
+use lease::{Lease, SinceBoot};
 
 pub use desk::PgLockDesk;
 
@@ -86,6 +86,15 @@ impl PgLockManager {
     /// # Errors
     /// The database cannot be asked; the thread that renews the lease cannot be started.
     pub async fn start(db: &Pg, node: NodeName, options: LeaseOptions) -> Result<Self, PgError> {
+        Self::start_by(lease::since_boot, db, node, options).await
+    }
+
+    pub(crate) async fn start_by(
+        clock: SinceBoot,
+        db: &Pg,
+        node: NodeName,
+        options: LeaseOptions,
+    ) -> Result<Self, PgError> {
         let (incarnation,): (i64,) = db
             .one(sqlx::query_as(sql::NEXT_INCARNATION))
             .await
@@ -93,7 +102,7 @@ impl PgLockManager {
         db.execute(sqlx::query(sql::REAP_LEASES))
             .await
             .map_err(PgError::opening)?;
-        let lease = Lease::start(db, node.clone(), incarnation, options)?;
+        let lease = Lease::start(db, node.clone(), incarnation, options, clock)?;
         lease.beat().await.map_err(PgError::Failed)?;
         Ok(Self {
             db: db.clone(),
@@ -104,7 +113,7 @@ impl PgLockManager {
         })
     }
 
-    /// How long ago the lease was renewed, for readiness and metrics.
+    /// How long ago the lease was renewed, also if the machine has slept since; for readiness and metrics.
     pub fn lease_age(&self) -> Duration {
         self.lease.age()
     }

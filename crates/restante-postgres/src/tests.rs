@@ -3,11 +3,13 @@
 
 mod directory;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use restante_lock::{LockError, LockManager};
 use restante_store::StoreErrorKind;
 use restante_testkit::{PgDatabase, Postgres};
-use restante_types::Secret;
+use restante_types::{MaildropId, Secret, SessionId, TenantId};
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, Statement};
 use tokio::time::timeout;
 
@@ -285,4 +287,32 @@ async fn nothing_that_is_printed_holds_the_password() {
     Pg::migrate(&options).await.unwrap();
     let db = Pg::open(&options).await.unwrap();
     assert!(!format!("{options:?} {db:?}").contains("hunter2"));
+}
+
+/// A machine that was suspended has missed its heartbeats, whatever its ordinary clocks say: what it believes to hold
+/// may be another's, and it takes nothing new until it has asked.
+#[tokio::test]
+async fn f27_a_machine_that_slept_opens_nothing_until_its_lease_is_renewed() {
+    static SLEPT: AtomicU64 = AtomicU64::new(0);
+    fn clock() -> Duration {
+        Duration::from_secs(1_000_000 + SLEPT.load(Ordering::SeqCst))
+    }
+    let db = open(Pooler::None, 2).await;
+    let options = LeaseOptions {
+        beat: Duration::from_hours(1),
+        ..LeaseOptions::default()
+    };
+    let node = NodeName::new("a").unwrap();
+    let locks = PgLockManager::start_by(clock, &db, node, options).await.unwrap();
+    let maildrop = MaildropId::new(TenantId::new(1).unwrap(), 1).unwrap();
+    let opened = || async { locks.open(maildrop, SessionId::from_octets([1; 16])).await };
+    // That there is no such maildrop is for the database to say, and it is asked.
+    let asked = |answer| !matches!(answer, Err(LockError::Unavailable(reason)) if reason.to_string().contains("lease"));
+    assert!(asked(opened().await));
+    SLEPT.store(600, Ordering::SeqCst);
+    assert_eq!(locks.lease_age(), Duration::from_mins(10));
+    assert!(!asked(opened().await));
+    locks.heartbeat().await.unwrap();
+    assert_eq!(locks.lease_age(), Duration::ZERO);
+    assert!(asked(opened().await));
 }

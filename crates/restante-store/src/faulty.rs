@@ -159,6 +159,7 @@ impl<S: ?Sized> Faulty<S> {
     async fn call<T>(
         &self,
         op: &'static str,
+        _n_messages: usize,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         with_fault(self.plan.next(op), op, call).await
@@ -191,7 +192,7 @@ index_through_call!(Faulty);
 #[async_trait]
 impl<S: BlobStore + ?Sized> BlobStore for Faulty<S> {
     async fn put(&self, key: &BlobKey, octets: Octets, body: &mut dyn BlobReader) -> Result<(), StoreError> {
-        self.call("put", self.inner.put(key, octets, body)).await
+        self.call("put", 0, self.inner.put(key, octets, body)).await
     }
 
     async fn get(&self, key: &BlobKey, range: OctetRange) -> Result<Box<dyn BlobReader>, StoreError> {
@@ -209,11 +210,11 @@ impl<S: BlobStore + ?Sized> BlobStore for Faulty<S> {
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
-        self.call("delete", self.inner.delete(key)).await
+        self.call("delete", 0, self.inner.delete(key)).await
     }
 
     async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
-        self.call("list", self.inner.list(after, limit)).await
+        self.call("list", 0, self.inner.list(after, limit)).await
     }
 }
 

@@ -48,5 +48,5 @@ pub use mover::{MoveEvent, Mover};
 pub use reader::{BytesReader, ExactReader};
 pub use spool::{Spool, SpoolError, SpoolReader, SpoolSettings, Spooled};
 pub use stores::BlobStores;
-pub use timeout::Timeout;
+pub use timeout::{Timeout, commit_allowance};
 pub use unique::fresh_unique_id;

@@ -41,6 +41,7 @@ impl<S: ?Sized> Limit<S> {
     async fn call<T>(
         &self,
         op: &'static str,
+        _n_messages: usize,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let _turn = self.turns.take(op).await?;
@@ -66,11 +67,11 @@ index_through_call!(Limit);
 #[async_trait]
 impl<S: BlobStore + ?Sized> BlobStore for Limit<S> {
     async fn put(&self, key: &BlobKey, octets: Octets, body: &mut dyn BlobReader) -> Result<(), StoreError> {
-        self.call("put", self.inner.put(key, octets, body)).await
+        self.call("put", 0, self.inner.put(key, octets, body)).await
     }
 
     async fn get(&self, key: &BlobKey, range: OctetRange) -> Result<Box<dyn BlobReader>, StoreError> {
-        let reader = self.call("get", self.inner.get(key, range)).await?;
+        let reader = self.call("get", 0, self.inner.get(key, range)).await?;
         Ok(Box::new(LimitedReader {
             reader,
             turns: self.turns.clone(),
@@ -78,11 +79,11 @@ impl<S: BlobStore + ?Sized> BlobStore for Limit<S> {
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
-        self.call("delete", self.inner.delete(key)).await
+        self.call("delete", 0, self.inner.delete(key)).await
     }
 
     async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
-        self.call("list", self.inner.list(after, limit)).await
+        self.call("list", 0, self.inner.list(after, limit)).await
     }
 }
 

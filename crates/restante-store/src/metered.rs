@@ -89,6 +89,7 @@ impl<S: ?Sized> Metered<S> {
     async fn call<T>(
         &self,
         op: &'static str,
+        _n_messages: usize,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let mut running = self.begin(op);
@@ -145,7 +146,7 @@ impl<S: BlobStore + ?Sized> BlobStore for Metered<S> {
     }
 
     async fn get(&self, key: &BlobKey, range: OctetRange) -> Result<Box<dyn BlobReader>, StoreError> {
-        let reader = self.call("get", self.inner.get(key, range)).await?;
+        let reader = self.call("get", 0, self.inner.get(key, range)).await?;
         Ok(Box::new(MeteredReader {
             reader,
             running: self.begin("read"),
@@ -153,11 +154,11 @@ impl<S: BlobStore + ?Sized> BlobStore for Metered<S> {
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
-        self.call("delete", self.inner.delete(key)).await
+        self.call("delete", 0, self.inner.delete(key)).await
     }
 
     async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
-        self.call("list", self.inner.list(after, limit)).await
+        self.call("list", 0, self.inner.list(after, limit)).await
     }
 }
 

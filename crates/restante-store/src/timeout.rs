@@ -15,7 +15,8 @@ use crate::{BlobKey, BlobReader, BlobStore, OctetRange, StoreError, StoreErrorKi
 /// Ends every call that takes longer than a limit with `Timeout`.
 ///
 /// The limit holds for the opening of a body and for each piece of it, not for the body as a whole, which takes as
-/// long as it is large. While a `put` waits for its own source, no time is counted.
+/// long as it is large. While a `put` waits for its own source, no time is counted. A commit has its
+/// [`commit_allowance`] besides.
 #[derive(Debug)]
 pub struct Timeout<S: ?Sized> {
     limit: Duration,
@@ -31,10 +32,19 @@ impl<S: ?Sized> Timeout<S> {
     async fn call<T>(
         &self,
         op: &'static str,
+        n_messages: usize,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        within(op, self.limit, call).await
+        let allowance = commit_allowance(n_messages);
+        within(op, self.limit + allowance, call).await
     }
+}
+
+/// How much longer than others a call may take that changes so many messages in one step: a client that has left a
+/// million messages on the server must be able to delete them.
+pub fn commit_allowance(n_messages: usize) -> Duration {
+    const PER_MESSAGE: Duration = Duration::from_micros(100);
+    PER_MESSAGE.saturating_mul(u32::try_from(n_messages).unwrap_or(u32::MAX))
 }
 
 fn late(op: &'static str, limit: Duration) -> StoreError {
@@ -76,7 +86,7 @@ impl<S: BlobStore + ?Sized> BlobStore for Timeout<S> {
     }
 
     async fn get(&self, key: &BlobKey, range: OctetRange) -> Result<Box<dyn BlobReader>, StoreError> {
-        let reader = self.call("get", self.inner.get(key, range)).await?;
+        let reader = self.call("get", 0, self.inner.get(key, range)).await?;
         Ok(Box::new(TimedReader {
             reader,
             limit: self.limit,
@@ -84,11 +94,11 @@ impl<S: BlobStore + ?Sized> BlobStore for Timeout<S> {
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
-        self.call("delete", self.inner.delete(key)).await
+        self.call("delete", 0, self.inner.delete(key)).await
     }
 
     async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobKey>, StoreError> {
-        self.call("list", self.inner.list(after, limit)).await
+        self.call("list", 0, self.inner.list(after, limit)).await
     }
 }
 

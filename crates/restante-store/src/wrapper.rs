@@ -4,7 +4,8 @@
 //! bodies pass by in pieces.
 
 /// Implements `Display`, `MailIndex` and `BlobLedger` for a wrapper by its
-/// `call(&self, op, future) -> Result<T, StoreError>`.
+/// `call(&self, op, n_messages, future) -> Result<T, StoreError>`, where `n_messages` is how many messages the call
+/// changes at once, as far as that depends on the caller.
 ///
 /// Every method stands here once, so that no wrapper forgets one.
 macro_rules! index_through_call {
@@ -22,7 +23,7 @@ macro_rules! index_through_call {
                 &self,
                 fence: &restante_types::Fence,
             ) -> Result<$crate::Listing, $crate::StoreError> {
-                self.call("snapshot", self.inner.snapshot(fence)).await
+                self.call("snapshot", 0, self.inner.snapshot(fence)).await
             }
 
             async fn commit(
@@ -31,8 +32,12 @@ macro_rules! index_through_call {
                 session: restante_types::SessionId,
                 deletes: &restante_session::DeleteSet,
             ) -> Result<$crate::Committed, $crate::StoreError> {
-                self.call("commit", self.inner.commit(fence, session, deletes))
-                    .await
+                self.call(
+                    "commit",
+                    deletes.len(),
+                    self.inner.commit(fence, session, deletes),
+                )
+                .await
             }
 
             async fn outcome(
@@ -40,7 +45,7 @@ macro_rules! index_through_call {
                 fence: &restante_types::Fence,
                 session: restante_types::SessionId,
             ) -> Result<Option<$crate::Committed>, $crate::StoreError> {
-                self.call("outcome", self.inner.outcome(fence, session))
+                self.call("outcome", 0, self.inner.outcome(fence, session))
                     .await
             }
 
@@ -49,7 +54,7 @@ macro_rules! index_through_call {
                 maildrop: restante_types::MaildropId,
                 storage: $crate::StorageId,
             ) -> Result<$crate::BlobKey, $crate::StoreError> {
-                self.call("reserve", self.inner.reserve(maildrop, storage))
+                self.call("reserve", 0, self.inner.reserve(maildrop, storage))
                     .await
             }
 
@@ -58,7 +63,7 @@ macro_rules! index_through_call {
                 maildrop: restante_types::MaildropId,
                 message: $crate::NewMessage,
             ) -> Result<$crate::Delivered, $crate::StoreError> {
-                self.call("deliver", self.inner.deliver(maildrop, message))
+                self.call("deliver", 0, self.inner.deliver(maildrop, message))
                     .await
             }
 
@@ -66,7 +71,7 @@ macro_rules! index_through_call {
                 &self,
                 maildrop: restante_types::MaildropId,
             ) -> Result<($crate::Usage, $crate::Quota), $crate::StoreError> {
-                self.call("usage", self.inner.usage(maildrop)).await
+                self.call("usage", 0, self.inner.usage(maildrop)).await
             }
         }
 
@@ -78,7 +83,7 @@ macro_rules! index_through_call {
                 now: std::time::SystemTime,
                 limit: usize,
             ) -> Result<Vec<$crate::Condemned>, $crate::StoreError> {
-                self.call("condemned", self.inner.condemned(now, limit))
+                self.call("condemned", 0, self.inner.condemned(now, limit))
                     .await
             }
 
@@ -88,12 +93,12 @@ macro_rules! index_through_call {
                 before: std::time::SystemTime,
                 limit: usize,
             ) -> Result<usize, $crate::StoreError> {
-                self.call("expire", self.inner.expire(tenant, before, limit))
+                self.call("expire", 0, self.inner.expire(tenant, before, limit))
                     .await
             }
 
             async fn collected(&self, blobs: &[$crate::Condemned]) -> Result<(), $crate::StoreError> {
-                self.call("collected", self.inner.collected(blobs)).await
+                self.call("collected", 0, self.inner.collected(blobs)).await
             }
         }
     };

@@ -6,7 +6,7 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
-use crate::service::{Folder, Service, free_port, hand_over};
+use crate::service::{Folder, Service, free_port, hand_over, unprivileged};
 use crate::{PATIENCE, PgDatabase, require};
 
 /// A running PgBouncer.
@@ -40,8 +40,9 @@ impl PgBouncer {
         );
         std::fs::write(&ini, text).expect("a file can be written");
         hand_over(&ini);
-        let arguments = [ini.display().to_string()];
-        let service = Service::start(&program, &arguments, &folder.path().join("output"));
+        let mut command = unprivileged(&program);
+        command.arg(&ini);
+        let service = Service::start(command, &folder.path().join("output"));
         let bouncer = Self {
             _service: service,
             port,

@@ -1,8 +1,10 @@
 //! A real PostgreSQL on loopback, with a database for every test.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,8 +14,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::service::{Folder, Service, free_port, postgres_program, unprivileged};
-use crate::{PATIENCE, require};
+use crate::service::{Folder, Service, free_port, postgres_program, unprivileged, unprivileged_on};
+use crate::{Cable, PATIENCE, SmallDisk, require};
 
 /// The role that owns the databases: an ordinary one, because row-level security does not hold for a superuser.
 const ROLE: &str = "app";
@@ -23,17 +25,61 @@ const SUPERUSER: &str = "keeper";
 const FOLLOWS: &str = "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'";
 
 /// How a cluster is to be.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
     /// Whether it syncs to the disk: for tests that crash it.
     pub fsync: bool,
+    /// Whether it listens at the near end of a cable too.
+    pub at_cable: bool,
+    /// What of it is where there is little room.
+    pub cramped: Option<Cramped>,
+}
+
+/// What of a cluster is on a small disk.
+#[derive(Clone, Debug)]
+pub enum Cramped {
+    /// Its write-ahead log, in segments of 1 MiB.
+    Log(Arc<SmallDisk>),
+    /// All of it.
+    Everything(Arc<SmallDisk>),
+}
+
+impl PostgresOptions {
+    /// A command that sees the cluster's files.
+    fn command(&self, program: &Path) -> Command {
+        match &self.cramped {
+            None => unprivileged(program),
+            Some(Cramped::Log(disk) | Cramped::Everything(disk)) => unprivileged_on(disk, program),
+        }
+    }
+
+    /// Where the cluster's files are to be, given a folder for it.
+    fn data(&self, folder: &Path) -> PathBuf {
+        match &self.cramped {
+            Some(Cramped::Everything(disk)) => disk.path().join("data"),
+            _ => folder.join("data"),
+        }
+    }
+
+    fn initdb(&self, program: &Path, data: &Path) -> Command {
+        let mut command = self.command(program);
+        command.args(["-U", SUPERUSER, "--auth=trust", "--no-sync", "-E", "UTF8"]);
+        command.args(["--locale=C", "-D"]).arg(data);
+        if let Some(Cramped::Log(disk)) = &self.cramped {
+            command
+                .args(["--wal-segsize=1", "--waldir"])
+                .arg(disk.path().join("log"));
+        }
+        command
+    }
 }
 
 /// A running cluster. It stops, and its data is gone, when it is dropped or the test process ends.
 #[derive(Debug)]
 pub struct Postgres {
     service: std::sync::Mutex<Option<Service>>,
-    arguments: Vec<String>,
+    options: PostgresOptions,
+    data: PathBuf,
     port: u16,
     last: AtomicU32,
     folder: Folder,
@@ -119,19 +165,9 @@ impl Postgres {
             return None;
         };
         let folder = Folder::new();
-        let data = folder.path().join("data");
-        let made = unprivileged(&initdb)
-            .args([
-                "-U",
-                SUPERUSER,
-                "--auth=trust",
-                "--no-sync",
-                "-E",
-                "UTF8",
-                "--locale=C",
-                "-D",
-            ])
-            .arg(&data)
+        let data = options.data(folder.path());
+        let made = options
+            .initdb(&initdb, &data)
             .output()
             .expect("initdb can be started");
         assert!(
@@ -139,14 +175,10 @@ impl Postgres {
             "initdb: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let port = free_port();
-        let cluster = Self {
-            service: std::sync::Mutex::new(None),
-            arguments: arguments(&data, port, folder.path(), options),
-            port,
-            last: AtomicU32::new(0),
-            folder,
-        };
+        if options.at_cable {
+            trust_the_cable(&data);
+        }
+        let cluster = Self::over(data, folder, options);
         cluster.start_again().await;
         let mut keeper = cluster.keeper().await;
         keeper
@@ -154,6 +186,17 @@ impl Postgres {
             .await
             .expect("a role can be made");
         Some(cluster)
+    }
+
+    fn over(data: PathBuf, folder: Folder, options: PostgresOptions) -> Self {
+        Self {
+            service: std::sync::Mutex::new(None),
+            options,
+            data,
+            port: free_port(),
+            last: AtomicU32::new(0),
+            folder,
+        }
     }
 
     /// A synchronous standby: from now on every commit of this cluster waits for it.
@@ -188,14 +231,7 @@ impl Postgres {
             "pg_basebackup: {}",
             String::from_utf8_lossy(&copied.stderr)
         );
-        let port = free_port();
-        let standby = Self {
-            service: std::sync::Mutex::new(None),
-            arguments: arguments(&data, port, folder.path(), PostgresOptions::default()),
-            port,
-            last: AtomicU32::new(0),
-            folder,
-        };
+        let standby = Self::over(data, folder, PostgresOptions::default());
         standby.start_again().await;
         let mut keeper = self.keeper().await;
         for statement in [
@@ -318,10 +354,10 @@ impl Postgres {
     pub async fn start_again(&self) {
         let program = postgres_program("postgres").expect("it was found before");
         let log = self.folder.path().join("log");
-        let started = Service::start(&program, &self.arguments, &log);
+        let started = Service::start(self.command(&program), &log);
         *self.service.lock().expect("nobody panicked") = Some(started);
         let deadline = Instant::now() + PATIENCE;
-        while PgConnection::connect_with(&self.options()).await.is_err() {
+        while PgConnection::connect_with(&self.connecting()).await.is_err() {
             assert!(
                 Instant::now() < deadline,
                 "PostgreSQL does not answer: {}",
@@ -331,7 +367,31 @@ impl Postgres {
         }
     }
 
-    fn options(&self) -> PgConnectOptions {
+    fn command(&self, program: &Path) -> Command {
+        let sync = if self.options.fsync { "on" } else { "off" };
+        let cable = if self.options.at_cable {
+            format!(",{}", Cable::NEAR)
+        } else {
+            String::new()
+        };
+        let mut command = self.options.command(program);
+        command
+            .arg("-D")
+            .arg(&self.data)
+            .arg("-k")
+            .arg(self.folder.path());
+        command.arg("-p").arg(self.port.to_string());
+        for setting in [
+            format!("listen_addresses=127.0.0.1{cable}"),
+            "max_connections=200".to_owned(),
+            format!("fsync={sync}"),
+        ] {
+            command.arg("-c").arg(setting);
+        }
+        command
+    }
+
+    fn connecting(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
@@ -341,30 +401,18 @@ impl Postgres {
     }
 
     async fn keeper(&self) -> PgConnection {
-        PgConnection::connect_with(&self.options())
+        PgConnection::connect_with(&self.connecting())
             .await
             .expect("the cluster answers")
     }
 }
 
-fn arguments(data: &Path, port: u16, sockets: &Path, options: PostgresOptions) -> Vec<String> {
-    let sync = if options.fsync { "on" } else { "off" };
-    [
-        "-D",
-        &data.display().to_string(),
-        "-p",
-        &port.to_string(),
-        "-k",
-        &sockets.display().to_string(),
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-c",
-        "max_connections=200",
-        "-c",
-        &format!("fsync={sync}"),
-    ]
-    .map(ToOwned::to_owned)
-    .to_vec()
+/// The far end of a cable comes in as whoever it says.
+fn trust_the_cable(data: &Path) {
+    let rules = data.join("pg_hba.conf");
+    let known = std::fs::read_to_string(&rules).expect("initdb has made it");
+    let with_cable = format!("{known}host all all {}/30 trust\n", Cable::NEAR);
+    std::fs::write(&rules, with_cable).expect("it can be written");
 }
 
 #[cfg(test)]
@@ -398,7 +446,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_cluster_comes_back_after_a_crash() {
-        let Some(cluster) = Postgres::start(PostgresOptions { fsync: true }).await else {
+        let Some(cluster) = Postgres::start(PostgresOptions {
+            fsync: true,
+            ..PostgresOptions::default()
+        })
+        .await
+        else {
             return;
         };
         let database = cluster.database().await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use crate::service::{Folder, Service, free_port};
+use crate::service::{Folder, Service, free_port, unprivileged};
 use crate::{PATIENCE, require};
 
 /// A running Redis that keeps nothing on disk.
@@ -53,7 +53,8 @@ impl Redis {
         let program = require::program("redis-server", "redis-server").expect("it was found before");
         let port = self.port.to_string();
         let folder = self.folder.path().display().to_string();
-        let arguments = [
+        let mut command = unprivileged(&program);
+        command.args([
             "--bind",
             "127.0.0.1",
             "--port",
@@ -64,10 +65,9 @@ impl Redis {
             "no",
             "--dir",
             &folder,
-        ]
-        .map(ToOwned::to_owned);
+        ]);
         let log = self.folder.path().join("log");
-        *self.service() = Some(Service::start(&program, &arguments, &log));
+        *self.service() = Some(Service::start(command, &log));
         let deadline = Instant::now() + PATIENCE;
         while !self.answers() {
             assert!(Instant::now() < deadline, "Redis does not answer");

@@ -41,6 +41,16 @@ pub(crate) fn missing(what: &str) {
     eprintln!("skipped: {what}");
 }
 
+/// Says that a test did not run because the kernel does not let this user do what it needs. No failure even where
+/// everything is required: no package would help.
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever runs the tests must see what did not run"
+)]
+pub(crate) fn not_permitted(what: &str) {
+    eprintln!("skipped: {what}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

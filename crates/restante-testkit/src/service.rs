@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+use crate::namespace::SmallDisk;
+
 /// A child that was started, and who waits for its end.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -16,15 +19,13 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts `program` as an unprivileged user: several servers refuse to run as root.
+    /// Starts what [`unprivileged`] made: several servers refuse to run as root.
     ///
     /// # Panics
     /// If it cannot be started.
-    pub(crate) fn start(program: &Path, arguments: &[String], log: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let log = std::fs::File::create(log).expect("a log file can be made");
-        let mut command = unprivileged(program);
         command
-            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log);
@@ -77,7 +78,17 @@ impl Drop for Service {
 
 /// A command as `nobody` if this is root, that ends with whoever started it.
 pub(crate) fn unprivileged(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
+    unprivileged_by(Command::new(SETPRIV), program)
+}
+
+/// The same within a disk.
+pub(crate) fn unprivileged_on(disk: &SmallDisk, program: &Path) -> Command {
+    unprivileged_by(disk.command(SETPRIV), program)
+}
+
+const SETPRIV: &str = "setpriv";
+
+fn unprivileged_by(mut command: Command, program: &Path) -> Command {
     command.arg("--pdeathsig=KILL");
     if geteuid().is_root() {
         command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);

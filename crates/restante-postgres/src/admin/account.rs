@@ -1,5 +1,7 @@
 //! Accounts: their names, states, quotas and passwords.
 
+use std::time::Duration;
+
 use restante_auth::{Account, AccountPatch, AuditAction, Domain, LoginName, NewAccount, NewPassword, Page};
 use restante_types::{Octets, Secret};
 
@@ -10,6 +12,9 @@ use crate::directory::{AccountRow, account_from_row, decoded};
 use crate::error::directory_failed;
 use crate::sql::directory as sql;
 use crate::values::limit_to_row;
+
+/// How much longer than others a statement may take that removes an account with all its mail.
+const REMOVAL: Duration = Duration::from_mins(5);
 
 pub(super) async fn add(directory: &PgDirectory, account: NewAccount) -> Result<Account> {
     let name = account.name;
@@ -123,6 +128,7 @@ pub(super) async fn set(directory: &PgDirectory, name: &LoginName, patch: Accoun
 
 pub(super) async fn remove(directory: &PgDirectory, name: &LoginName) -> Result<()> {
     let mut tx = directory.work().await?;
+    tx.allow(REMOVAL).await.map_err(directory_failed)?;
     let id = known(&mut tx, name).await?.id;
     for statement in [
         sql::REMOVE_ACCOUNT,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use restante_store::{Committed, StoreError, StoreErrorKind, failpoint};
+use restante_store::{Committed, StoreError, StoreErrorKind, commit_allowance, failpoint};
 use restante_types::{Fence, SessionId};
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +18,8 @@ use crate::values::Undecodable;
 /// How long a commit of which nothing has happened is tried again.
 const PATIENCE: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(100);
+/// Deletions of one session above which the server is given more time for them.
+const MANY: usize = 10_000;
 
 pub(super) struct Update {
     db: Pg,
@@ -65,7 +67,8 @@ impl Update {
         logged.map(|n_deleted| receipt(n_deleted, OP)).transpose()
     }
 
-    /// Deletes and logs; `None` if the fence does not hold.
+    /// Deletes and logs; `None` if the fence does not hold. One round trip, unless there is so much to do that the
+    /// time of an ordinary statement may not suffice.
     async fn delete(&self, keys: &[i64]) -> Result<Option<i64>, sqlx::Error> {
         let update = sqlx::query_as(sql::UPDATE)
             .bind(self.fence.maildrop.number())
@@ -74,7 +77,15 @@ impl Update {
             .bind(&self.session.octets()[..])
             .bind(keys);
         failpoint("update.before");
-        let row: Option<(i64,)> = self.db.optional(update).await?;
+        let row: Option<(i64,)> = if keys.len() < MANY {
+            self.db.optional(update).await?
+        } else {
+            let mut tx = self.db.begin().await?;
+            tx.allow(commit_allowance(keys.len())).await?;
+            let row = tx.optional(update).await?;
+            tx.commit().await?;
+            row
+        };
         failpoint("update.after");
         Ok(row.map(|(n_deleted,)| n_deleted))
     }

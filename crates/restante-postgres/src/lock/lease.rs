@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::{LeaseOptions, NodeName};
@@ -23,7 +24,17 @@ type Asked = oneshot::Sender<Result<(), Told>>;
 /// The handle of the thread; dropped, it ends the lease.
 pub(super) struct Lease {
     beats: mpsc::UnboundedSender<Asked>,
-    renewed: Arc<Mutex<Option<Instant>>>,
+    renewed: Arc<Mutex<Option<Duration>>>,
+    clock: SinceBoot,
+}
+
+/// A clock that no setting of the time turns, and that goes on while the machine is suspended: the database does not
+/// sleep with it.
+pub(crate) type SinceBoot = fn() -> Duration;
+
+/// The machine's own.
+pub(super) fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 impl Lease {
@@ -32,6 +43,7 @@ impl Lease {
         node: NodeName,
         incarnation: i64,
         options: LeaseOptions,
+        clock: SinceBoot,
     ) -> Result<Self, PgError> {
         let (beats, asked) = mpsc::unbounded_channel();
         let renewed = Arc::default();
@@ -40,6 +52,7 @@ impl Lease {
             incarnation,
             options,
             renewed: Arc::clone(&renewed),
+            clock,
             fails: false,
         };
         let db = db.clone();
@@ -54,7 +67,11 @@ impl Lease {
                 }
             })
             .map_err(PgError::NoThread)?;
-        Ok(Self { beats, renewed })
+        Ok(Self {
+            beats,
+            renewed,
+            clock,
+        })
     }
 
     /// Renews the lease now.
@@ -71,7 +88,7 @@ impl Lease {
     /// How long ago it was renewed.
     pub(super) fn age(&self) -> Duration {
         let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        renewed.map_or(Duration::MAX, |renewed| renewed.elapsed())
+        renewed.map_or(Duration::MAX, |renewed| (self.clock)().saturating_sub(renewed))
     }
 }
 
@@ -79,7 +96,8 @@ struct Heart {
     node: NodeName,
     incarnation: i64,
     options: LeaseOptions,
-    renewed: Arc<Mutex<Option<Instant>>>,
+    renewed: Arc<Mutex<Option<Duration>>>,
+    clock: SinceBoot,
     fails: bool,
 }
 
@@ -109,7 +127,7 @@ impl Heart {
 
     async fn beat(&mut self, db: &Pg) -> Result<(), Told> {
         // From before the statement: the lease is never older than it is believed to be.
-        let before = Instant::now();
+        let before = (self.clock)();
         let beat = sqlx::query_as(sql::BEAT)
             .bind(self.node.as_str())
             .bind(self.incarnation)

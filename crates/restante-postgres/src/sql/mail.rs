@@ -136,6 +136,9 @@ statements! {
         USING unnest($1::bigint[], $2::bytea[], $3::bigint[]) AS c (tenant_id, blob, storage_id)
         WHERE g.tenant_id = c.tenant_id AND g.blob = c.blob AND g.storage_id = c.storage_id";
 
+    /// For the rest of the transaction, in milliseconds.
+    ALLOW = "SELECT set_config('statement_timeout', $1::bigint::text, true)";
+
     NEXT_INCARNATION = "SELECT nextval('incarnation')";
     /// Renews the lease, also a late one, and one that was reaped. Answers whether a later start has this name too.
     BEAT = "INSERT INTO frontend AS f (node, incarnation, expires_at)

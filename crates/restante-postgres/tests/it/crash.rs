@@ -107,7 +107,11 @@ where
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f06_crashes_of_the_server_lose_nothing_that_was_acknowledged() {
-    let cluster = Postgres::start(PostgresOptions { fsync: true }).await;
+    let cluster = Postgres::start(PostgresOptions {
+        fsync: true,
+        ..PostgresOptions::default()
+    })
+    .await;
     let cluster = cluster.expect("these tests need PostgreSQL");
     let database = cluster.database().await;
     Pg::migrate(&options(&database.url())).await.unwrap();
