@@ -56,7 +56,7 @@ async fn assert_at_rest() {
 }
 
 #[tokio::test]
-async fn out_of_descriptors_clients_are_told_nothing_spins_and_service_resumes() {
+async fn f20_out_of_descriptors_clients_are_told_nothing_spins_and_service_resumes() {
     let hard = getrlimit(Resource::Nofile).maximum;
     limit_to(LIMIT, hard);
     assert_eq!(open_file_limit(), Some(LIMIT));

@@ -128,6 +128,18 @@ impl PgDatabase {
         done.ok().map(|done| done.rows_affected())
     }
 
+    /// The one text that a query answers.
+    ///
+    /// # Panics
+    /// If the cluster does not answer, or answers something else.
+    pub async fn ask(&self, query: &str) -> String {
+        let mut conn = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_one(&mut conn)
+            .await
+            .expect("one text")
+    }
+
     /// Runs statements as a superuser, whom no row-level security holds: to break what is stored.
     ///
     /// # Panics

@@ -16,7 +16,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need {
         program: "curl",
         package: "curl",
@@ -52,6 +52,10 @@ const NEEDS: [Need; 9] = [
     Need {
         program: "python3",
         package: "python3",
+    },
+    Need {
+        program: "faketime",
+        package: "faketime",
     },
 ];
 

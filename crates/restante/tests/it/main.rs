@@ -9,6 +9,7 @@ mod configuration;
 mod durability;
 mod frontends;
 mod logins;
+mod machines;
 mod operators;
 mod outages;
 mod policies;

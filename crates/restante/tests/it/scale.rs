@@ -213,7 +213,7 @@ fn log_in_tls(port: u16, certificate: &Path, user: usize) -> Pop3 {
 }
 
 #[test]
-fn ten_thousand_idle_tls_sessions_cost_little_and_disturb_nobody() {
+fn f21_ten_thousand_idle_tls_sessions_cost_little_and_disturb_nobody() {
     const TLS: usize = 10_000;
     const PLAIN: usize = 1_000;
     let limit = restante_net::raise_open_file_limit().unwrap_or(u64::MAX);

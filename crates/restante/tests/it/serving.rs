@@ -73,6 +73,36 @@ fn sighup_puts_a_new_certificate_in_force_and_a_broken_one_leaves_the_old() {
     drop(Pop3::connect(server.ports[0], &second));
 }
 
+/// FAULTS.md F24.
+#[test]
+fn f24_sighup_with_an_invalid_configuration_keeps_what_is_in_force() {
+    let demo = Demo::stopped();
+    let server = Server::start(&demo, POP3S, "");
+    let valid = fs::read_to_string(server.configuration()).unwrap();
+    let mut held = server.connect();
+    held.try_login("bob@demo.test", &demo.password("bob"));
+    held.ok("DELE 1");
+    let broken = [
+        "[[listener",
+        "[limits]\nconnections = \"many\"\n",
+        "[limit]\nconnections = 5\n",
+        "",
+    ];
+    for (nth, text) in broken.iter().enumerate() {
+        fs::write(server.configuration(), text).unwrap();
+        server.signal("HUP");
+        server.wait_for("configuration not reloaded; the old one stays in force", nth + 1);
+        let mut another = server.connect();
+        let reply = another.try_login("alice@demo.test", &demo.password("alice"));
+        assert!(reply.starts_with("+OK"), "{text:?}: {reply}");
+        another.ok("QUIT");
+    }
+    assert_eq!(held.ok("QUIT"), "+OK 1 message deleted");
+    fs::write(server.configuration(), valid).unwrap();
+    server.signal("HUP");
+    server.wait_for("\"errors\":0", 1);
+}
+
 #[test]
 fn no_password_is_ever_in_the_log() {
     let demo = Demo::stopped();

@@ -29,7 +29,14 @@ pub(crate) fn now() -> Instant {
 
 /// The program under test.
 pub(crate) fn restante() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_restante"));
+    restante_by(Command::new(RESTANTE))
+}
+
+/// The program that is tested.
+pub(crate) const RESTANTE: &str = env!("CARGO_BIN_EXE_restante");
+
+/// The same by a command that runs it, such as `nsenter` or `prlimit`.
+pub(crate) fn restante_by(mut command: Command) -> Command {
     command.env_remove("RESTANTE_CONFIG").stdin(Stdio::null());
     command
 }

@@ -27,6 +27,8 @@ pub(crate) struct Layout {
     /// Whether PgBouncer in transaction mode stands before Postgres.
     pub(crate) pooled: bool,
     pub(crate) n_frontends: usize,
+    /// Listeners besides the two of every frontend.
+    pub(crate) listeners: String,
     /// Tables of the configuration.
     pub(crate) tables: String,
     /// Keys of `[auth]`.
@@ -38,6 +40,7 @@ impl Default for Layout {
         Self {
             pooled: true,
             n_frontends: 2,
+            listeners: String::new(),
             tables: String::new(),
             auth: String::new(),
         }
@@ -53,6 +56,9 @@ pub(crate) struct Fleet {
     pub(crate) to_redis: FaultProxy,
     pub(crate) database: PgDatabase,
     configuration: PathBuf,
+    settings: String,
+    listeners: String,
+    more: String,
     folder: TempDir,
     strangers: AtomicU16,
     _redis: Redis,
@@ -66,7 +72,12 @@ impl Fleet {
     }
 
     pub(crate) async fn of(layout: Layout) -> Option<Self> {
-        let database = Postgres::shared().await?.database().await;
+        Self::over(Postgres::shared().await?, layout).await
+    }
+
+    /// The same over a cluster of the test's own.
+    pub(crate) async fn over(cluster: &Postgres, layout: Layout) -> Option<Self> {
+        let database = cluster.database().await;
         let redis = Redis::start().await?;
         let bouncer = if layout.pooled {
             Some(PgBouncer::start(&database, 4).await?)
@@ -98,7 +109,7 @@ impl Fleet {
             layout.auth
         );
         let blobs = folder.path().join("blobs");
-        let listeners = format!("{POP3S}{BALANCED}");
+        let listeners = format!("{POP3S}{BALANCED}{}", layout.listeners);
         // The operator does not go through what tests break.
         let configuration = folder.path().join("tool.toml");
         let text = format!(
@@ -114,6 +125,9 @@ impl Fleet {
             to_redis,
             database,
             configuration,
+            settings,
+            listeners,
+            more,
             folder,
             strangers: AtomicU16::new(0),
             _redis: redis,
@@ -123,12 +137,23 @@ impl Fleet {
         fleet.tenant("acme");
         fleet.account(ALICE, PASSWORD);
         for n in 0..layout.n_frontends {
-            let folder = fleet.folder.path().join(format!("frontend-{n}"));
-            std::fs::create_dir(&folder).unwrap();
-            let server = Server::start_on(&folder, &settings, &blobs, &listeners, &more);
+            let server = fleet.frontend_by(restante(), &format!("frontend-{n}"), &fleet.settings);
             fleet.frontends.push(server);
         }
         Some(fleet)
+    }
+
+    /// Another frontend, run by a command of [`restante_by`](super::restante_by), with its own `[database]`.
+    pub(crate) fn frontend_by(&self, serve: Command, name: &str, database: &str) -> Server {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let blobs = self.folder.path().join("blobs");
+        Server::start_by(serve, &folder, database, &blobs, &self.listeners, &self.more)
+    }
+
+    /// What frontends have as their `[database]`.
+    pub(crate) fn settings(&self) -> &str {
+        &self.settings
     }
 
     /// Runs a command of the operator.
@@ -173,17 +198,8 @@ impl Fleet {
 
     /// A frontend over another database and the same messages.
     pub(crate) fn serve_over(&self, database: &PgDatabase) -> Server {
-        let folder = self.folder.path().join(format!("frontend-of-{}", database.name));
-        std::fs::create_dir(&folder).unwrap();
-        let text = std::fs::read_to_string(self.folder.path().join("frontend-0/serve.toml")).unwrap();
-        let (_, more) = text.split_once("[storage.main]").unwrap();
-        let more = more
-            .split_once("\n[")
-            .map(|(_, more)| format!("[{more}"))
-            .unwrap_or_default();
-        let settings = format!("url = \"{}\"", database.url());
-        let blobs = self.folder.path().join("blobs");
-        Server::start_on(&folder, &settings, &blobs, POP3S, &more)
+        let name = format!("frontend-of-{}", database.name);
+        self.frontend_by(restante(), &name, &format!("url = \"{}\"", database.url()))
     }
 
     /// What a frontend was started with, in a file of its own.

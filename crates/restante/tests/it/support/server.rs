@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::{Demo, PATIENCE, Pop3, now, restante, signal};
@@ -18,19 +18,26 @@ pub(crate) struct Server {
 impl Server {
     /// Serves the data of a demo that has ended; `listeners` and `more` are parts of the configuration.
     pub(crate) fn start(demo: &Demo, listeners: &str, more: &str) -> Self {
+        Self::start_with(restante(), demo, listeners, more)
+    }
+
+    /// The same by a command of [`restante_by`](super::restante_by).
+    pub(crate) fn start_with(serve: Command, demo: &Demo, listeners: &str, more: &str) -> Self {
         let data = demo.data().display();
         let database = format!("url = \"sqlite://{data}/restante.db\"");
-        Self::start_on(
-            demo.folder(),
-            &database,
-            &demo.data().join("blobs"),
-            listeners,
-            more,
-        )
+        let blobs = demo.data().join("blobs");
+        Self::start_by(serve, demo.folder(), &database, &blobs, listeners, more)
     }
 
     /// Serves any database from a folder of its own; `database` is that part of the configuration.
-    pub(crate) fn start_on(folder: &Path, database: &str, blobs: &Path, listeners: &str, more: &str) -> Self {
+    pub(crate) fn start_by(
+        mut serve: Command,
+        folder: &Path,
+        database: &str,
+        blobs: &Path,
+        listeners: &str,
+        more: &str,
+    ) -> Self {
         let folder = folder.to_owned();
         write_pair(&folder);
         let (blobs, place) = (blobs.display(), folder.display());
@@ -41,7 +48,6 @@ impl Server {
         let config = folder.join("serve.toml");
         fs::write(&config, text).unwrap();
         let log = fs::File::create(folder.join("log")).unwrap();
-        let mut serve = restante();
         serve
             .arg("serve")
             .arg("--config")
@@ -60,6 +66,10 @@ impl Server {
     /// Where the certificate in force at the start came from.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.join("c.pem")
+    }
+
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder.join("serve.toml")
     }
 
     pub(crate) fn key(&self) -> PathBuf {
