@@ -1,10 +1,10 @@
 //! The one-way road of blobs out of storage: a row moves from `message`, `pending_blob` or `blob_left` to `blob_gc` in
 //! one transaction and never back.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use restante_store::{BlobLedger, Condemned, Custody as _, StorageId, StoreError};
+use restante_store::{BlobLedger, Condemned, Custody as _, REPEAT_WINDOW, StorageId, StoreError};
 use restante_types::TenantId;
 
 use crate::database::Tx;
@@ -14,6 +14,8 @@ use crate::{SqliteMailIndex, sql};
 
 /// The most blobs of one call: bounds memory and the time that the writer is taken.
 const MOST: i64 = 10_000;
+/// How long the log of updates remembers.
+const LOG_KEPT: Duration = Duration::from_hours(7 * 24);
 
 type BlobRow = (i64, Vec<u8>, i64);
 
@@ -28,6 +30,7 @@ impl BlobLedger for SqliteMailIndex {
         let now = time_to_row(now);
         let mut tx = self.db().begin().await.map_err(failed(OP))?;
         let oldest_reservation = now.saturating_sub(duration_to_row(self.grace()));
+        prune(&mut tx, now).await.map_err(failed(OP))?;
         let blobs = condemn(&mut tx, now, oldest_reservation, limit)
             .await
             .map_err(failed(OP))?;
@@ -105,6 +108,21 @@ async fn condemn(
     )
     .await?;
     listed(tx, limit).await
+}
+
+/// Forgets what nobody can ask for any more.
+async fn prune(tx: &mut Tx, now: i64) -> Result<(), sqlx::Error> {
+    for (statement, kept) in [
+        (sql::PRUNE_UPDATE_LOG, LOG_KEPT),
+        (sql::PRUNE_RECENT_MESSAGES, REPEAT_WINDOW),
+    ] {
+        sqlx::query(statement)
+            .bind(now.saturating_sub(duration_to_row(kept)))
+            .bind(MOST)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Answers how many.

@@ -50,7 +50,7 @@ statements! {
         ON CONFLICT (maildrop_id, sha256)
             DO UPDATE SET unique_id = excluded.unique_id, received_at = excluded.received_at";
     PRUNE_RECENT_MESSAGES = "DELETE FROM recent_message WHERE (maildrop_id, sha256) IN
-        (SELECT maildrop_id, sha256 FROM recent_message WHERE received_at < ?1 LIMIT 100)";
+        (SELECT maildrop_id, sha256 FROM recent_message WHERE received_at < ?1 LIMIT ?2)";
 
     UPDATE_OF_SESSION = "SELECT n_deleted FROM update_log WHERE session_id = ?1 AND maildrop_id = ?2";
     LOG_UPDATE = "INSERT INTO update_log (session_id, maildrop_id, token, n_deleted, at)
@@ -59,7 +59,7 @@ statements! {
     LOG_NO_UPDATE = "INSERT INTO update_log (session_id, maildrop_id, token, n_deleted, at)
         VALUES (?1, ?2, ?3, NULL, ?4) ON CONFLICT (session_id, maildrop_id) DO NOTHING";
     PRUNE_UPDATE_LOG = "DELETE FROM update_log WHERE (session_id, maildrop_id) IN
-        (SELECT session_id, maildrop_id FROM update_log WHERE at < ?1 LIMIT 100)";
+        (SELECT session_id, maildrop_id FROM update_log WHERE at < ?1 LIMIT ?2)";
     /// `?1` is a JSON array of keys.
     MEASURE_DELETION = "SELECT count(*), coalesce(sum(octets), 0) FROM message
         WHERE message_id IN (SELECT value FROM json_each(?1))

@@ -7,18 +7,40 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use restante_lock::{LockManager, LockTable, MemoryLockManager};
+use restante_message::Measured;
 use restante_session::DeleteSet;
 use restante_store::{
     BlobKey, BlobReader, BlobStore, BytesReader, CallResult, Fault, FaultPlan, Faulty, Limit, MailIndex,
-    MemoryBlobStore, MemoryMailIndex, Metered, OctetRange, Quota, StoreCall, StoreError, StoreErrorKind,
-    StoreObserver, Timeout,
+    MemoryBlobStore, MemoryMailIndex, Metered, NewMessage, OctetRange, Quota, StorageId, StoreCall,
+    StoreError, StoreErrorKind, StoreObserver, Timeout, commit_allowance,
 };
-use restante_types::{MaildropId, Octets, SessionId, SystemClock, TenantId};
+
+use restante_types::{MaildropId, MessageNumber, Octets, SessionId, SystemClock, TenantId};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn key() -> BlobKey {
     BlobKey::fresh(TenantId::new(1).unwrap(), SystemTime::UNIX_EPOCH).unwrap()
+}
+
+fn message(blob: BlobKey) -> NewMessage {
+    NewMessage {
+        storage: StorageId(1),
+        blob,
+        measured: Measured {
+            octets: Octets(10),
+            header_octets: Octets(5),
+            has_dot_lines: false,
+            header_is_8bit: false,
+            crc64: 0,
+            header_crc64: 0,
+            sha256: [0; 32],
+        },
+        unique_id: None,
+        received: SystemTime::UNIX_EPOCH,
+        needs_utf8: false,
+        deduplicate: false,
+    }
 }
 
 /// A store with one blob of 600,000 octets.
@@ -195,6 +217,38 @@ async fn timeout_ends_a_call_that_takes_too_long() {
     let deleted = timeout.delete(&key).await;
     assert_eq!(deleted.unwrap_err().kind, StoreErrorKind::Timeout);
     assert_eq!(start.elapsed(), LIMIT * 2);
+}
+
+/// Of so many messages so many are deleted, which takes so long.
+async fn slow_commit(n_messages: u32, n_deletes: u32, wait: Duration) -> Result<usize, StoreErrorKind> {
+    let table = Arc::new(LockTable::new(1).unwrap());
+    let index = Arc::new(MemoryMailIndex::new(Arc::clone(&table), Arc::new(SystemClock)));
+    let maildrop = MaildropId::new(TenantId::new(1).unwrap(), 1).unwrap();
+    index.add_maildrop(maildrop, Quota::default(), Duration::ZERO);
+    for _ in 0..n_messages {
+        let blob = index.reserve(maildrop, StorageId(1)).await.unwrap();
+        index.deliver(maildrop, message(blob)).await.unwrap();
+    }
+    let plan = Arc::new(FaultPlan::new());
+    plan.once(Some("commit"), 1, Fault::Delay(wait));
+    let timeout = Timeout::new(Arc::new(Faulty::new(index, plan)), LIMIT);
+    let session = SessionId::from_octets([1; 16]);
+    let locks = MemoryLockManager::new(table);
+    let fence = locks.open(maildrop, session).await.unwrap();
+    let snapshot = Arc::new(timeout.snapshot(&fence).await.unwrap().snapshot);
+    let deletes = DeleteSet::of(snapshot, (1..=n_deletes).filter_map(MessageNumber::new));
+    let committed = timeout.commit(&fence, session, &deletes).await;
+    committed
+        .map(|receipt| receipt.n_deleted())
+        .map_err(|error| error.kind)
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeout_gives_a_commit_more_time_for_more_messages() {
+    const N: u32 = 20_000;
+    let wait = LIMIT + commit_allowance(N as usize) / 2;
+    assert_eq!(slow_commit(N, N, wait).await, Ok(N as usize));
+    assert_eq!(slow_commit(N, 1, wait).await, Err(StoreErrorKind::Timeout));
 }
 
 #[tokio::test(start_paused = true)]

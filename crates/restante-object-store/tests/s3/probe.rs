@@ -55,6 +55,10 @@ async fn wrong_keys_are_told_by_where_they_come_from_and_not_repeated() {
         credentials: Some((file.clone(), "default".to_owned())),
         ..scene.options()
     };
+    let takes_any_key = ObjectBlobStore::s3(&options).unwrap().probe().await.is_ok();
+    if takes_any_key && !scene.s3().is_own() {
+        return;
+    }
     let (kind, text) = said(&options).await;
     assert_eq!(kind, StoreErrorKind::Denied);
     assert!(

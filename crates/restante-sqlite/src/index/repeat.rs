@@ -21,10 +21,11 @@ pub(super) async fn repeated(
     if !message.deduplicate {
         return Ok(None);
     }
+    let after = time_to_row(message.received).saturating_sub(duration_to_row(REPEAT_WINDOW));
     let row: Option<(String,)> = sqlx::query_as(sql::RECENT_MESSAGE)
         .bind(maildrop.number())
         .bind(&message.measured.sha256[..])
-        .bind(oldest(message))
+        .bind(after)
         .fetch_optional(&mut **tx)
         .await
         .map_err(failed(OP))?;
@@ -33,7 +34,7 @@ pub(super) async fn repeated(
         .map_err(|error| failed(OP)(sqlx::Error::Decode(error.into())))
 }
 
-/// So that a message which follows can be found to repeat this one. Forgets some of those that are too old.
+/// So that a message which follows can be found to repeat this one.
 pub(super) async fn remember(
     tx: &mut Tx,
     maildrop: MaildropId,
@@ -43,19 +44,13 @@ pub(super) async fn remember(
     if !message.deduplicate {
         return Ok(());
     }
-    let remember = sqlx::query(sql::REMEMBER_MESSAGE)
+    sqlx::query(sql::REMEMBER_MESSAGE)
         .bind(maildrop.number())
         .bind(&message.measured.sha256[..])
         .bind(unique_id.as_str())
-        .bind(time_to_row(message.received));
-    let prune = sqlx::query(sql::PRUNE_RECENT_MESSAGES).bind(oldest(message));
-    for statement in [remember, prune] {
-        statement.execute(&mut **tx).await.map_err(failed(OP))?;
-    }
+        .bind(time_to_row(message.received))
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(OP))?;
     Ok(())
-}
-
-/// Since when a message must have been received for this one to be its repeat.
-fn oldest(message: &NewMessage) -> i64 {
-    time_to_row(message.received).saturating_sub(duration_to_row(REPEAT_WINDOW))
 }

@@ -14,11 +14,9 @@ use restante_types::{Fence, SessionId};
 use super::{json_array, refusal};
 use crate::database::Tx;
 use crate::error::{commit_failed, failed};
-use crate::values::{Undecodable, duration_to_row, time_to_row};
+use crate::values::{Undecodable, time_to_row};
 use crate::{Sqlite, sql};
 
-/// How long the log remembers.
-const KEPT: Duration = Duration::from_hours(7 * 24);
 /// Messages per statement: bounds the memory that a large deletion takes.
 const CHUNK: usize = 10_000;
 /// How often a commit that is being written is looked for, and how many times.
@@ -137,17 +135,12 @@ impl Update {
     }
 
     async fn log(&self, tx: &mut Tx, n_deleted: i64) -> Result<(), sqlx::Error> {
-        let now = time_to_row(self.at);
         sqlx::query(sql::LOG_UPDATE)
             .bind(&self.session.octets()[..])
             .bind(self.fence.maildrop.number())
             .bind(self.token())
             .bind(n_deleted)
-            .bind(now)
-            .execute(&mut **tx)
-            .await?;
-        sqlx::query(sql::PRUNE_UPDATE_LOG)
-            .bind(now.saturating_sub(duration_to_row(KEPT)))
+            .bind(time_to_row(self.at))
             .execute(&mut **tx)
             .await?;
         Ok(())
