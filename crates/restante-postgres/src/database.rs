@@ -56,12 +56,15 @@ pub struct PgOptions {
     pub acquire_timeout: Duration,
     /// How long one statement may take.
     pub statement_timeout: Duration,
+    /// A connection that was idle for longer is asked before it is used: on its way things forget it, and tell nobody.
+    pub check_after_idle: Duration,
     /// Whether a server without a synchronous standby is refused.
     pub needs_standby: bool,
 }
 
 impl PgOptions {
-    /// Sixteen connections, two seconds for a free one, eight for a statement; no pooler.
+    /// Sixteen connections, two seconds for a free one, eight for a statement, idle for 30 before it is asked; no
+    /// pooler.
     pub const fn new(url: Secret<String>) -> Self {
         Self {
             url,
@@ -70,6 +73,7 @@ impl PgOptions {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(8),
+            check_after_idle: Duration::from_secs(30),
             needs_standby: false,
         }
     }
@@ -139,6 +143,7 @@ struct Inner {
     /// How long a call waits for its answer.
     limit: Duration,
     acquire_timeout: Duration,
+    check_after_idle: Duration,
     last_break: Arc<LastBreak>,
 }
 
@@ -268,6 +273,7 @@ impl Pg {
             direct: self.inner.direct.clone(),
             limit,
             acquire_timeout: limit,
+            check_after_idle: self.inner.check_after_idle,
             last_break: Arc::default(),
         };
         Self::with(connecting, 1, inner)
@@ -283,6 +289,7 @@ impl Pg {
             direct: options.connecting_directly()?,
             limit: options.statement_timeout + margin,
             acquire_timeout: options.acquire_timeout,
+            check_after_idle: options.check_after_idle,
             last_break: Arc::default(),
         };
         Ok(Self::with(options.connecting()?, connections, inner))
@@ -290,6 +297,7 @@ impl Pg {
 
     fn with(connecting: PgConnectOptions, connections: u32, inner: Inner) -> Self {
         let last_break = Arc::clone(&inner.last_break);
+        let check_after_idle = inner.check_after_idle;
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(1))
             // The pool would make connections nobody waits for without a limit of time, and while that hangs the
@@ -297,11 +305,11 @@ impl Pg {
             .min_connections(0)
             .idle_timeout(None)
             .acquire_timeout(inner.acquire_timeout)
-            // A round trip before each use would double the cost of the hot path. Instead the first connection that
-            // is found broken makes all that were idle then be asked once.
+            // A round trip before each use would double the cost of the hot path. Instead those are asked that were
+            // idle for long, or when another was found broken.
             .test_before_acquire(false)
             .before_acquire(move |conn, about| {
-                let suspect = last_break.is_after(idle_since(&about));
+                let suspect = about.idle_for > check_after_idle || last_break.is_after(idle_since(&about));
                 Box::pin(async move {
                     if suspect {
                         conn.ping().await?;

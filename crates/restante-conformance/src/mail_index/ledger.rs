@@ -151,6 +151,7 @@ pub async fn the_limit_of_the_condemned_is_kept(fixture: &mut impl MailIndexFixt
     assert_eq!(seen, expected);
 }
 
+/// FAULTS.md F18.
 pub async fn a_delivery_and_the_collector_never_both_get_a_blob(fixture: &mut impl MailIndexFixture) {
     for round in 0..20_u32 {
         let maildrop = maildrop(fixture).await;

@@ -219,3 +219,31 @@ async fn a_lost_row_is_damage_and_never_a_shorter_list() {
     let refused = way.index.snapshot(&fence).await.unwrap_err();
     assert_eq!(refused.kind, StoreErrorKind::Damaged, "{refused}");
 }
+
+#[tokio::test]
+async fn a_connection_that_was_cut_while_it_was_idle_for_long_is_replaced_before_its_use() {
+    let scene = Scene::new().await;
+    let maildrop = scene.maildrop().await;
+    for (check_after_idle, answer) in [
+        (Duration::from_hours(1), Err(StoreErrorKind::Unavailable)),
+        (Duration::ZERO, Ok(0)),
+    ] {
+        let options = PgOptions {
+            check_after_idle,
+            max_connections: 1,
+            ..options(&scene.database.url())
+        };
+        let db = Pg::open(&options).await.unwrap();
+        let index = PgMailIndex::new(&db, clock());
+        index.usage(maildrop).await.unwrap();
+        scene
+            .write(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await;
+        let usage = index.usage(maildrop).await;
+        let messages = usage.map(|(usage, _)| usage.messages).map_err(|error| error.kind);
+        assert_eq!(messages, answer);
+    }
+}
