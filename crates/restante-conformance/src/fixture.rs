@@ -69,6 +69,12 @@ pub trait BlobStoreFixture: Send + Sync {
     /// The store under test.
     fn store(&self) -> Arc<dyn BlobStore>;
 
+    /// Whether of puts that race for one key the store can tell which was first. Only a service that the suite is run
+    /// against, and that has no conditional writes, excuses a `false`: keys are used once.
+    fn tells_who_was_first(&self) -> bool {
+        true
+    }
+
     /// Stops and opens the same data again, as after a crash.
     async fn restart(&mut self) {
         panic!("{NO_RESTART}");

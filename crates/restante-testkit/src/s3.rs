@@ -89,8 +89,20 @@ impl S3 {
     /// # Panics
     /// If this host has no loopback, or `RESTANTE_S3_URL` is not of the form above.
     pub async fn start() -> Self {
+        Self::over(Upstream::choose).await
+    }
+
+    /// The same, whatever `RESTANTE_S3_URL` says: for tests that look at the objects themselves.
+    ///
+    /// # Panics
+    /// If this host has no loopback.
+    pub async fn own() -> Self {
+        Self::over(Upstream::own).await
+    }
+
+    async fn over(upstream: fn(&Path) -> Upstream) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
-        let upstream = Upstream::choose(&folder.path().join("objects"));
+        let upstream = upstream(&folder.path().join("objects"));
         write_credentials(&folder.path().join("credentials"), &upstream);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await

@@ -15,6 +15,7 @@ pub(crate) struct Scene {
     s3: S3,
     store: Arc<ObjectBlobStore>,
     prefix: String,
+    has_conditions: bool,
 }
 
 impl Scene {
@@ -23,7 +24,21 @@ impl Scene {
         // A bucket elsewhere is shared by all tests, and keeps what they leave.
         let prefix = format!("restante-tests/{:032x}", fresh().number);
         let store = Arc::new(ObjectBlobStore::s3(&options(&s3, &prefix)).unwrap());
-        Self { s3, store, prefix }
+        let mut scene = Self {
+            s3,
+            store,
+            prefix,
+            has_conditions: true,
+        };
+        scene.learn().await;
+        scene
+    }
+
+    /// A server does this at its start. The service of the tests needs no asking.
+    async fn learn(&mut self) {
+        if !self.s3.is_own() {
+            self.has_conditions = self.store.probe().await.unwrap().conditional_writes;
+        }
     }
 
     pub(crate) async fn without_conditions() -> Self {
@@ -101,7 +116,12 @@ impl BlobStoreFixture for Scene {
         Arc::clone(&self.store) as _
     }
 
+    fn tells_who_was_first(&self) -> bool {
+        self.has_conditions
+    }
+
     async fn restart(&mut self) {
         self.store = Arc::new(ObjectBlobStore::s3(&self.options()).unwrap());
+        self.learn().await;
     }
 }

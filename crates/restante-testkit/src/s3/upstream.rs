@@ -34,8 +34,12 @@ impl Upstream {
     pub(super) fn choose(folder: &Path) -> Self {
         match env::var("RESTANTE_S3_URL") {
             Ok(url) => Self::Elsewhere(Elsewhere::new(&url)),
-            Err(_) => Self::Own(Own::new(folder)),
+            Err(_) => Self::own(folder),
         }
+    }
+
+    pub(super) fn own(folder: &Path) -> Self {
+        Self::Own(Own::new(folder))
     }
 
     pub(super) const fn place(&self) -> &Place {

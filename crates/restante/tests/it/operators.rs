@@ -13,7 +13,7 @@ fn mail(n: usize) -> Vec<u8> {
 
 /// A fleet with mail for alice in files, and a bucket beside.
 async fn fleet() -> Option<(S3, Fleet)> {
-    let s3 = S3::start().await;
+    let s3 = S3::own().await;
     let tables = format!(
         "[storage.bucket]\nkind = \"s3\"\nbucket = \"{}\"\nregion = \"{}\"\nendpoint = \"{}\"\nprefix = \"op-{}\"\n\
          credentials_file = \"{}\"\n[storage.rows]\nkind = \"postgres\"\n[collector]\ninterval_secs = 1\n",

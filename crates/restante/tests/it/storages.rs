@@ -12,7 +12,7 @@ const MAIL: &[u8] = b"Subject: a\r\n\r\n.hello\r\n";
 
 /// A bucket, and a fleet whose tenants `acme`, `bucket` and `rows` keep their mail in a storage of each kind.
 async fn everything() -> Option<(S3, Fleet)> {
-    let s3 = S3::start().await;
+    let s3 = S3::own().await;
     let fleet = Fleet::of(Layout {
         tables: tables(&s3, s3.bucket()),
         ..Layout::default()

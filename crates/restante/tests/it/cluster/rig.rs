@@ -42,7 +42,7 @@ pub(super) struct Rig {
     /// Between the frontends and PgBouncer.
     pub(super) to_database: FaultProxy,
     processes: Vec<Mutex<Process>>,
-    database: PgDatabase,
+    pub(super) database: PgDatabase,
     tool: PathBuf,
     _bouncer: PgBouncer,
     folder: TempDir,
