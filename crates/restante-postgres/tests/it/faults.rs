@@ -224,14 +224,24 @@ async fn a_lost_row_is_damage_and_never_a_shorter_list() {
 async fn a_connection_that_was_cut_while_it_was_idle_for_long_is_replaced_before_its_use() {
     let scene = Scene::new().await;
     let maildrop = scene.maildrop().await;
-    for (check_after_idle, answer) in [
-        (Duration::from_hours(1), Err(StoreErrorKind::Unavailable)),
-        (Duration::ZERO, Ok(0)),
+    let bouncer = crate::scene::bouncer(&scene.database).await;
+    let (direct, pooled) = (scene.database.url(), bouncer.url());
+    for (pooler, url, check_after_idle, answer) in [
+        (
+            Pooler::None,
+            &direct,
+            Duration::from_hours(1),
+            Err(StoreErrorKind::Unavailable),
+        ),
+        (Pooler::None, &direct, Duration::ZERO, Ok(0)),
+        // The pooler makes new connections of its own, and is asked all the same.
+        (Pooler::Transaction, &pooled, Duration::ZERO, Ok(0)),
     ] {
         let options = PgOptions {
+            pooler,
             check_after_idle,
             max_connections: 1,
-            ..options(&scene.database.url())
+            ..options(url)
         };
         let db = Pg::open(&options).await.unwrap();
         let index = PgMailIndex::new(&db, clock());
