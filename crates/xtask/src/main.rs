@@ -11,6 +11,7 @@ mod ci;
 mod deny;
 mod generate;
 mod packages;
+mod plugins;
 mod shell;
 mod suite;
 mod tidy;
@@ -45,6 +46,8 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Build every plugin of `plugins/` from source into target/plugins
+    Plugins,
     /// Check the rules of the house: floors, absences, landed migrations, fresh pages
     Tidy,
     /// Write the pages that are made from the code: deploy/CONFIGURATION.md, deploy/restante.example.toml
@@ -69,6 +72,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     match chore {
         Chore::Test { arguments } => suite::run(&workspace, &arguments),
+        Chore::Plugins => plugins::build(&workspace),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Generate => generate::run(&workspace),
         Chore::Deny => deny::run(&workspace),

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::packages;
 use crate::shell::{Workspace, timed};
+use crate::{packages, plugins};
 
 /// Runs `cargo test` over the workspace, or with `arguments` in place of `--workspace`.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     packages::ensure(workspace)?;
+    plugins::build(workspace)?;
     let (outcome, took) = timed(|| cargo_test(workspace, arguments));
     let (tally, succeeded) = outcome?;
     println!("\n{}", tally.summary(took));

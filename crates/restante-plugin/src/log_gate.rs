@@ -1,0 +1,86 @@
+//! What a plugin logs: escaped, cut, and only so much of it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Longest line, in octets.
+const LINE: usize = 1024;
+/// Lines a second.
+const RATE: u32 = 64;
+
+/// Lets so many lines a second pass and counts the others.
+#[derive(Debug)]
+pub(crate) struct LogGate {
+    since: Instant,
+    passed: u32,
+    dropped: u64,
+}
+
+impl LogGate {
+    pub(crate) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            passed: 0,
+            dropped: 0,
+        }
+    }
+
+    /// The line to write, with how many were dropped before it; `None` for one too many.
+    pub(crate) fn admit(&mut self, text: &str) -> Option<(String, u64)> {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            self.since = Instant::now();
+            self.passed = 0;
+        }
+        if self.passed >= RATE {
+            self.dropped += 1;
+            return None;
+        }
+        self.passed += 1;
+        Some((printable(text, LINE), std::mem::take(&mut self.dropped)))
+    }
+}
+
+/// A text without control characters, at most `limit` octets long and then marked as cut.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        let shown: String = if c.is_control() {
+            c.escape_default().collect()
+        } else {
+            c.into()
+        };
+        if out.len() + shown.len() > limit {
+            out.push('…');
+            break;
+        }
+        out.push_str(&shown);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_long_lines_cut() {
+        assert_eq!(printable("a\r\n\u{1b}[31mb", 100), "a\\r\\n\\u{1b}[31mb");
+        let long = printable(&"é".repeat(5_000), 1024);
+        assert!(
+            long.len() <= 1024 + '…'.len_utf8() && long.ends_with('…'),
+            "{}",
+            long.len()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_above_the_rate_are_counted_and_dropped() {
+        let mut gate = LogGate::new();
+        let passed = (0..100).filter(|_| gate.admit("line").is_some()).count();
+        assert_eq!(passed, 64);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(gate.admit("line"), Some(("line".to_owned(), 36)));
+        assert_eq!(gate.admit("line"), Some(("line".to_owned(), 0)));
+    }
+}

@@ -1,0 +1,245 @@
+//! A plugin that lies, loops, grabs or dies harms its own tenant's call and nothing else.
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its part of the support"
+)]
+
+mod support;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use restante_plugin::{InstallError, Limits, MemoryKeyValueStore, Plugin, PluginBlobStore};
+use restante_store::{BlobKey, BlobStore, BytesReader, OctetRange, StoreErrorKind};
+use restante_types::{Octets, TenantId};
+
+const BODY: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
+
+fn hostile() -> Plugin {
+    static HOSTILE: OnceLock<Plugin> = OnceLock::new();
+    HOSTILE.get_or_init(|| support::plugin("hostile")).clone()
+}
+
+fn strict() -> Limits {
+    Limits {
+        call: Duration::from_secs(2),
+        computing: Duration::from_millis(100),
+        ..Limits::default()
+    }
+}
+
+fn doing(misdeed: &str) -> PluginBlobStore {
+    support::store(hostile(), &format!(r#"{{"misdeed":"{misdeed}"}}"#), strict())
+}
+
+fn key(tenant: i64, number: u128) -> BlobKey {
+    BlobKey {
+        tenant: TenantId::new(tenant).unwrap(),
+        number,
+    }
+}
+
+async fn put(store: &PluginBlobStore, key: &BlobKey) -> Result<(), StoreErrorKind> {
+    let mut body = BytesReader::from(Bytes::from_static(BODY));
+    let octets = Octets(BODY.len() as u64);
+    store
+        .put(key, octets, &mut body)
+        .await
+        .map_err(|error| error.kind)
+}
+
+async fn read(store: &PluginBlobStore, key: &BlobKey) -> Result<Vec<u8>, StoreErrorKind> {
+    let range = OctetRange::first(Octets(BODY.len() as u64));
+    let mut reader = store.get(key, range).await.map_err(|error| error.kind)?;
+    let mut all = Vec::new();
+    while let Some(piece) = reader.next().await.map_err(|error| error.kind)? {
+        all.extend_from_slice(&piece);
+    }
+    Ok(all)
+}
+
+/// Puts and reads a blob under a misdeed that shows when it is read.
+async fn read_back(misdeed: &str) -> Result<Vec<u8>, StoreErrorKind> {
+    let store = doing(misdeed);
+    put(&store, &key(1, 7)).await.unwrap();
+    read(&store, &key(1, 7)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_configuration_works() {
+    assert_eq!(read_back("none").await.unwrap(), BODY);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p01_a_loop_ends_by_its_computing_limit() {
+    assert_eq!(read_back("spin").await, Err(StoreErrorKind::Unavailable));
+    assert_eq!(
+        put(&doing("spin-configure"), &key(1, 7)).await,
+        Err(StoreErrorKind::Unavailable)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p01_traps_recursion_and_memory_end_the_call_alone() {
+    for misdeed in ["trap", "recurse", "grow"] {
+        let store = doing(misdeed);
+        put(&store, &key(1, 7)).await.unwrap();
+        assert_eq!(
+            read(&store, &key(1, 7)).await,
+            Err(StoreErrorKind::Unavailable),
+            "{misdeed}"
+        );
+        put(&store, &key(1, 8)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p02_p03_a_reader_of_another_length_is_damaged() {
+    for misdeed in ["short", "long", "endless", "big-piece"] {
+        assert_eq!(
+            read_back(misdeed).await,
+            Err(StoreErrorKind::Damaged),
+            "{misdeed}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p06_a_flood_of_calls_to_the_host_ends_by_the_limits() {
+    let answer = read_back("call-flood").await;
+    assert!(
+        matches!(answer, Err(StoreErrorKind::Unavailable | StoreErrorKind::Timeout)),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p07_a_leak_costs_an_instance_and_no_call() {
+    let store = doing("leak");
+    put(&store, &key(1, 7)).await.unwrap();
+    for _ in 0..200 {
+        assert_eq!(read(&store, &key(1, 7)).await.unwrap(), BODY);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p09_a_call_that_is_dropped_costs_its_instance_alone() {
+    let store = Arc::new(doing("spin"));
+    put(&store, &key(1, 7)).await.unwrap();
+    let dropped = tokio::time::timeout(Duration::from_millis(30), read(&store, &key(1, 7))).await;
+    assert!(dropped.is_err(), "it computes for longer");
+    put(&store, &key(1, 8)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p11_a_flood_of_log_lines_does_not_stop_the_call() {
+    // A hundred thousand lines take longer than the other tests allow.
+    let store = support::store(hostile(), r#"{"misdeed":"log-flood"}"#, Limits::default());
+    put(&store, &key(1, 7)).await.unwrap();
+    assert_eq!(read(&store, &key(1, 7)).await.unwrap(), BODY);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_that_repeat_or_name_no_keys_are_damaged() {
+    for misdeed in ["endless-list", "bad-list"] {
+        let store = doing(misdeed);
+        let mut after = None;
+        let mut kind = None;
+        for _ in 0..5 {
+            match store.list(after.as_ref(), 1000).await {
+                Ok(keys) => after = keys.last().copied(),
+                Err(error) => kind = Some(error.kind),
+            }
+        }
+        assert_eq!(kind, Some(StoreErrorKind::Damaged), "{misdeed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_is_not_well_says_so() {
+    let tenant = TenantId::new(1).unwrap();
+    assert!(doing("unhealthy").health(tenant).await.is_err());
+    doing("none").health(tenant).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i8_after_five_faults_the_tenants_circuit_opens_and_no_others() {
+    let store = doing("trap");
+    for tenant in [1, 2] {
+        put(&store, &key(tenant, 7)).await.unwrap();
+    }
+    for _ in 0..5 {
+        read(&store, &key(1, 7)).await.unwrap_err();
+    }
+    let refused = store.get(&key(1, 7), OctetRange::first(Octets(1))).await;
+    let refused = refused.err().unwrap();
+    assert_eq!(refused.kind, StoreErrorKind::Unavailable);
+    assert!(refused.retry_after.is_some(), "{refused}");
+    put(&store, &key(2, 8)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_are_cut_and_hold_no_control_characters() {
+    let store = doing("error-flood");
+    let error = store.delete(&key(1, 7)).await.unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.kind, StoreErrorKind::Unavailable);
+    assert!(
+        text.len() < 1_200 && !text.contains(char::is_control),
+        "{} octets",
+        text.len()
+    );
+}
+
+#[test]
+fn p08_what_is_no_plugin_is_refused() {
+    let host = support::host();
+    for octets in [&b""[..], b"not wasm", b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"] {
+        let error = host.compile(octets, &[]).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                InstallError::NotAComponent(_) | InstallError::MissingExport(_)
+            ),
+            "{error}"
+        );
+    }
+    let mut cut = support::component("memory");
+    cut.truncate(cut.len() / 2);
+    assert!(matches!(
+        host.compile(&cut, &["key-value"]),
+        Err(InstallError::NotAComponent(_))
+    ));
+}
+
+#[test]
+fn an_import_without_a_grant_is_refused_by_name() {
+    let error = support::host()
+        .compile(&support::component("memory"), &[])
+        .unwrap_err();
+    assert!(matches!(error, InstallError::NotGranted(_)), "{error}");
+    assert!(
+        error.to_string().contains("restante:storage/key-value@1"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_and_storages_do_not_see_each_others_values() {
+    let values = Arc::new(MemoryKeyValueStore::default());
+    let one = support::store_over(hostile(), "{}", strict(), values.clone());
+    put(&one, &key(1, 7)).await.unwrap();
+    assert_eq!(read(&one, &key(2, 7)).await, Err(StoreErrorKind::NotFound));
+    let other = PluginBlobStore::new(
+        "other",
+        hostile(),
+        "{}",
+        strict(),
+        values,
+        Arc::new(support::FewTenants),
+    );
+    assert_eq!(read(&other, &key(1, 7)).await, Err(StoreErrorKind::NotFound));
+}

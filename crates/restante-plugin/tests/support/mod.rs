@@ -1,0 +1,56 @@
+//! Plugins built from source, over values in memory.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use restante_plugin::{
+    KeyValueStore, Limits, MemoryKeyValueStore, Plugin, PluginBlobStore, PluginHost, Tenants,
+};
+use restante_store::StoreError;
+use restante_types::TenantId;
+
+/// The component of a plugin, as `cargo xtask plugins` built it.
+pub fn component(name: &str) -> Vec<u8> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        PathBuf::from,
+    );
+    let file = target.join("plugins").join(format!("{name}.wasm"));
+    std::fs::read(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask plugins`", file.display()))
+}
+
+/// One engine for all tests of a process.
+pub fn host() -> &'static PluginHost {
+    static HOST: OnceLock<PluginHost> = OnceLock::new();
+    HOST.get_or_init(|| PluginHost::start().unwrap())
+}
+
+pub fn plugin(name: &'static str) -> Plugin {
+    host().compile(&component(name), &["key-value"]).unwrap()
+}
+
+/// Tenants 1 to 19, a few at a time.
+#[derive(Debug)]
+pub struct FewTenants;
+
+#[async_trait]
+impl Tenants for FewTenants {
+    async fn from(&self, from: TenantId) -> Result<Vec<TenantId>, StoreError> {
+        Ok((from.get()..20).filter_map(TenantId::new).take(4).collect())
+    }
+}
+
+pub fn store_over(
+    plugin: Plugin,
+    config: &str,
+    limits: Limits,
+    values: Arc<dyn KeyValueStore>,
+) -> PluginBlobStore {
+    PluginBlobStore::new("under-test", plugin, config, limits, values, Arc::new(FewTenants))
+}
+
+pub fn store(plugin: Plugin, config: &str, limits: Limits) -> PluginBlobStore {
+    store_over(plugin, config, limits, Arc::new(MemoryKeyValueStore::default()))
+}
