@@ -100,6 +100,12 @@ actions! {
     CertificateAdded = "certificate-added",
     /// A certificate was removed.
     CertificateRemoved = "certificate-removed",
+    /// A storage plugin was installed, or another version of it.
+    PluginInstalled = "plugin-installed",
+    /// A storage plugin was enabled, disabled or put back to its previous version.
+    PluginChanged = "plugin-changed",
+    /// A storage plugin was removed.
+    PluginRemoved = "plugin-removed",
 }
 
 /// One line of the audit. Nothing in it is a secret, and no name that only a stranger said.

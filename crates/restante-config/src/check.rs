@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::{
-    Config, ConfigError, DatabaseUrl, DirectoryKind, ListenAddress, Listener, Mechanism, Pooler, Protocol,
-    Storage,
+    Config, ConfigError, DatabaseUrl, DirectoryKind, ListenAddress, Listener, Mechanism, PluginStorage,
+    Pooler, Protocol, Storage, World,
 };
 
 impl Config {
@@ -115,8 +115,7 @@ impl Config {
 
     fn check_storage(&self, faults: &mut Vec<ConfigError>) {
         for name in self.storage.keys() {
-            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-            if name.is_empty() || !name.chars().all(plain) {
+            if !is_plain(name) {
                 let reason = "a storage is named with letters a-z, digits, - and _";
                 faults.push(ConfigError::new(format!("storage.{name}"), reason));
             }
@@ -132,6 +131,7 @@ impl Config {
                 faults.push(ConfigError::new(path, reason));
             }
         }
+        self.check_plugins(faults);
         if !self.storage.contains_key(&self.default_storage) {
             let known = self
                 .storage
@@ -142,6 +142,65 @@ impl Config {
             let reason = format!("there is no [storage.{}]; known: {known}", self.default_storage);
             faults.push(ConfigError::new("default_storage", reason));
         }
+    }
+
+    fn check_plugins(&self, faults: &mut Vec<ConfigError>) {
+        for name in self.plugin.keys().filter(|name| !is_plain(name)) {
+            let reason = "a plugin is named with letters a-z, digits, - and _";
+            faults.push(ConfigError::new(format!("plugin.{name}"), reason));
+        }
+        let mut taken = BTreeMap::new();
+        for (name, storage) in &self.storage {
+            let Storage::Plugin(storage) = storage else {
+                continue;
+            };
+            let mut fault = |key: &str, reason: String| {
+                faults.push(ConfigError::new(format!("storage.{name}.{key}"), reason));
+            };
+            if !self.plugin.contains_key(&storage.plugin) {
+                let reason = format!(
+                    "there is no [plugin.{0}]; add it, empty if the plugin needs no grant",
+                    storage.plugin
+                );
+                fault("plugin", reason);
+            }
+            let Some(inner) = &storage.inner else {
+                continue;
+            };
+            match self.storage.get(inner) {
+                None => fault("inner", format!("there is no [storage.{inner}]")),
+                Some(Storage::Plugin(beneath)) if beneath.world == World::Maildrop => {
+                    fault("inner", format!("{inner} keeps whole maildrops, no octets"));
+                }
+                Some(_) if *inner == self.default_storage => {
+                    let reason = format!(
+                        "{inner} is the default storage; what is beneath a plugin is the plugin's alone"
+                    );
+                    fault("inner", reason);
+                }
+                Some(_) => {
+                    if let Some(other) = taken.insert(inner, name) {
+                        fault("inner", format!("{inner} is beneath storage.{other} already"));
+                    }
+                    if self.is_beneath_itself(name) {
+                        fault("inner", "the storage would be beneath itself".to_owned());
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_beneath_itself(&self, name: &str) -> bool {
+        let mut at = name;
+        for _ in 0..=self.storage.len() {
+            match self.storage.get(at) {
+                Some(Storage::Plugin(PluginStorage {
+                    inner: Some(inner), ..
+                })) => at = inner,
+                _ => return false,
+            }
+        }
+        true
     }
 
     pub(crate) fn unreadable_files(&self) -> Vec<ConfigError> {
@@ -169,6 +228,19 @@ impl Config {
                 faults.push(ConfigError::new(key, reason));
             }
         }
+        for (name, plugin) in &self.plugin {
+            for (secret, file) in &plugin.secrets {
+                if let Some(reason) = unreadable(file) {
+                    faults.push(ConfigError::new(
+                        format!("plugin.{name}.secrets.{secret}"),
+                        reason,
+                    ));
+                }
+            }
+            if let Some(reason) = plugin.http_ca_file.as_deref().and_then(unreadable) {
+                faults.push(ConfigError::new(format!("plugin.{name}.http_ca_file"), reason));
+            }
+        }
         for (name, storage) in &self.storage {
             let Storage::S3(s3) = storage else {
                 continue;
@@ -184,6 +256,12 @@ impl Config {
         }
         faults
     }
+}
+
+/// Fit for a name that stands in tables and logs.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    (1..=63).contains(&name.len()) && name.chars().all(plain)
 }
 
 fn check_lmtp(path: &str, listener: &Listener, faults: &mut Vec<ConfigError>) {

@@ -14,8 +14,9 @@ mod service_url;
 
 pub use address::ListenAddress;
 pub use area::{
-    Auth, Certificate, Collector, Database, DatabaseUrl, DirectoryKind, Drain, Level, Limits, Listener, Lmtp,
-    Lock, Log, LogFormat, Mechanism, OldestVersion, Pooler, Protocol, Redis, S3, Storage, Tls, UnknownName,
+    Auth, Certificate, Collector, Database, DatabaseUrl, DirectoryKind, Drain, Grant, Level, Limits,
+    Listener, Lmtp, Lock, Log, LogFormat, Mechanism, OldestVersion, Plugin, PluginHost, PluginStorage,
+    Pooler, Protocol, Redis, S3, Storage, Tls, UnknownName, World,
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use ipnet::IpNet;
@@ -47,6 +48,10 @@ pub struct Config {
     pub database: Database,
     /// Where the octets of messages live, by name: a tenant picks one.
     pub storage: BTreeMap<String, Storage>,
+    /// Storage plugins by name: what each may do.
+    pub plugin: BTreeMap<String, Plugin>,
+    /// Where plugins are made ready to run.
+    pub plugin_host: PluginHost,
     /// How this frontend is known to the others that share its Postgres.
     pub lock: Lock,
     /// What one client, and all clients together, may use.
@@ -78,6 +83,8 @@ impl Default for Config {
                     path: PathBuf::from("/var/lib/restante/blobs"),
                 },
             )]),
+            plugin: BTreeMap::new(),
+            plugin_host: PluginHost::default(),
             limits: Limits::default(),
             lmtp: Lmtp::default(),
             auth: Auth::default(),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::schema::{Property, Schema, branches, in_words, kinds, tag, words};
-use crate::{Certificate, Config, ListenAddress, Listener, Protocol};
+use crate::{Certificate, Config, ListenAddress, Listener, Plugin, Protocol};
 
 const NEVER_FULL: &str = "a String takes every text";
 
@@ -95,7 +95,7 @@ fn write_example(text: &mut String) -> fmt::Result {
                         &kinds_of(&schema, area.table, property),
                     )?;
                 } else if let Some(set) = set_value(&schema, property, value) {
-                    writeln!(text, "{} = {set}", property.name)?;
+                    writeln!(text, "{} = {}", property.name, toml(&set))?;
                 }
             }
         }
@@ -117,6 +117,7 @@ fn example() -> Config {
         ],
         ..Config::default()
     };
+    config.plugin.insert("main".to_owned(), Plugin::default());
     config.tls.certificate.push(Certificate {
         certificate_file: PathBuf::from("/etc/restante/fullchain.pem"),
         key_file: PathBuf::from("/etc/restante/privkey.pem"),
@@ -333,9 +334,24 @@ fn write_key(
     let shown = set_value(schema, property, table);
     let sample = default_of(property).or_else(|| property.node["examples"].get(0));
     match (shown, sample) {
-        (Some(value), _) => writeln!(text, "{} = {value}", property.name),
-        (None, Some(value)) => writeln!(text, "#{} = {value}", property.name),
+        (Some(value), _) => writeln!(text, "{} = {}", property.name, toml(&value)),
+        (None, Some(value)) => writeln!(text, "#{} = {}", property.name, toml(value)),
         (None, None) => Ok(()),
+    }
+}
+
+/// A value as TOML writes it: unlike JSON where it is a table.
+fn toml(value: &Value) -> String {
+    let Value::Object(table) = value else {
+        return value.to_string();
+    };
+    let keys: Vec<String> = table
+        .iter()
+        .map(|(key, value)| format!("{key} = {}", toml(value)))
+        .collect();
+    match keys.as_slice() {
+        [] => "{}".to_owned(),
+        keys => format!("{{ {} }}", keys.join(", ")),
     }
 }
 

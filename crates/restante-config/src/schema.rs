@@ -74,7 +74,7 @@ impl Schema {
         let node = self.resolve(node);
         named
             .map(|property| property.node)
-            .or_else(|| Some(&node["additionalProperties"]).filter(|any| any.is_object()))
+            .or_else(|| Some(&node["additionalProperties"]).filter(|any| any.is_object() || is_anything(any)))
             .or_else(|| Some(&node["items"]).filter(|any| any.is_object()))
     }
 
@@ -87,6 +87,9 @@ impl Schema {
 
     fn compare(&self, path: &str, value: &Value, node: &Value, faults: &mut Vec<ConfigError>) {
         let node = self.resolve(node);
+        if is_anything(node) {
+            return;
+        }
         if !branches(node).is_empty() {
             return self.compare_choice(path, value, node, faults);
         }
@@ -173,6 +176,11 @@ impl Schema {
             ));
         }
     }
+}
+
+/// The schema that every value fits.
+fn is_anything(node: &Value) -> bool {
+    *node == Value::Bool(true)
 }
 
 /// The alternatives of a choice.

@@ -88,7 +88,7 @@ fn word_outside_the_list_names_the_list() {
     );
     assert_eq!(
         faults_of("[storage.main]\nkind = \"nfs\"\n"),
-        "r.toml:7: storage.main.kind: must be one of \"file\", \"postgres\", \"s3\""
+        "r.toml:7: storage.main.kind: must be one of \"file\", \"postgres\", \"s3\", \"plugin\""
     );
 }
 
@@ -327,22 +327,42 @@ fn every_commented_key_of_the_example_is_correct() {
             .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
     };
     // The keys of another kind of storage than the example's belong into a table of their own.
-    let (mut all, mut bucket) = (Vec::new(), vec!["[storage.bucket]", "kind = \"s3\""]);
-    let mut is_of_s3 = false;
+    let mut tables = [
+        ("", vec![]),
+        ("# Of kind s3.", vec!["[storage.bucket]", "kind = \"s3\""]),
+        (
+            "# Of kind plugin.",
+            vec![
+                "[storage.cold]",
+                "kind = \"file\"",
+                "path = \"/x\"",
+                "[storage.other]",
+                "kind = \"plugin\"",
+            ],
+        ),
+    ];
+    let mut at = 0;
     for line in example.lines() {
-        is_of_s3 = line == "# Of kind s3." || is_of_s3 && !line.is_empty();
+        match tables.iter().position(|(kind, _)| *kind == line) {
+            Some(nth) => at = nth,
+            None if line.is_empty() => at = 0,
+            None => {}
+        }
         let key = if is_key(line) {
             line.trim_start_matches('#')
         } else {
             line
         };
-        if is_of_s3 { &mut bucket } else { &mut all }.push(key);
+        tables[at].1.push(key);
     }
     assert!(
-        all.len() > 200 && bucket.len() > 10,
+        tables.iter().map(|(_, keys)| keys.len()).ge([200, 10, 4]),
         "the example shows the commented keys"
     );
-    let whole = [all, bucket].concat().join("\n");
+    let whole = tables.map(|(_, keys)| keys.join("\n")).join("\n");
+    let whole = whole
+        .replace("plugin = \"seal\"", "plugin = \"main\"")
+        .replace("inner = \"bucket\"", "inner = \"cold\"");
     parse(&whole).unwrap_or_else(|faults| panic!("{faults}"));
 }
 
@@ -414,4 +434,48 @@ fn rows_need_postgres_and_are_one_storage() {
     assert!(
         faults_of(&format!("{database}{rows}[storage.more]\nkind = \"postgres\"\n")).contains("remove one")
     );
+}
+
+const PLUGIN: &str = "[plugin.seal]\n[storage.main]\nkind = \"file\"\npath = \"/x\"\n\
+    [storage.cold]\nkind = \"file\"\npath = \"/y\"\n";
+
+fn faults_of_storage(text: &str) -> String {
+    faults_of(&format!("{PLUGIN}[storage.p]\nkind = \"plugin\"\n{text}"))
+}
+
+#[test]
+fn a_plugin_s_configuration_is_any_table() {
+    let text = format!(
+        "{GOOD}{PLUGIN}[storage.p]\nkind = \"plugin\"\nplugin = \"seal\"\ninner = \"cold\"\n\
+        config = {{ key = \"k\", list = [1, {{ x = true }}] }}\n"
+    );
+    let config = parse(&text).unwrap();
+    let Storage::Plugin(storage) = &config.storage["p"] else {
+        panic!("another kind");
+    };
+    assert_eq!(
+        serde_json::to_string(&storage.config).unwrap(),
+        r#"{"key":"k","list":[1,{"x":true}]}"#
+    );
+}
+
+#[test]
+fn what_is_beneath_a_plugin_is_its_alone() {
+    for (text, fault) in [
+        ("plugin = \"zeal\"\n", "there is no [plugin.zeal]"),
+        ("plugin = \"seal\"\ninner = \"x\"\n", "there is no [storage.x]"),
+        ("plugin = \"seal\"\ninner = \"main\"\n", "the default storage"),
+        ("plugin = \"seal\"\ninner = \"p\"\n", "beneath itself"),
+        (
+            "plugin = \"seal\"\ninner = \"cold\"\n[storage.q]\nkind = \"plugin\"\nplugin = \"seal\"\ninner = \"cold\"\n",
+            "beneath storage.p already",
+        ),
+        (
+            "plugin = \"seal\"\ninner = \"q\"\n[storage.q]\nkind = \"plugin\"\nplugin = \"seal\"\nworld = \"maildrop\"\n",
+            "keeps whole maildrops",
+        ),
+    ] {
+        let found = faults_of_storage(text);
+        assert!(found.contains(fault), "{found}");
+    }
 }

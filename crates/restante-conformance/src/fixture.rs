@@ -8,7 +8,10 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use restante_auth::DirectoryAdmin;
 use restante_lock::LockManager;
-use restante_store::{BlobLedger, BlobStore, Custody, MailIndex, Quota, StorageId};
+use restante_store::{
+    BlobLedger, BlobStore, Custody, ForeignMaildrops, KeyValueStore, MailIndex, PluginRegistry, Quota,
+    StorageId,
+};
 use restante_types::{MaildropId, TenantId};
 
 use crate::sample::{STORAGE, message};
@@ -74,6 +77,42 @@ pub trait BlobStoreFixture: Send + Sync {
     fn tells_who_was_first(&self) -> bool {
         true
     }
+
+    /// Stops and opens the same data again, as after a crash.
+    async fn restart(&mut self) {
+        panic!("{NO_RESTART}");
+    }
+}
+
+/// Another mail system without messages.
+#[async_trait]
+pub trait ForeignMaildropsFixture: Send + Sync {
+    /// The system under test.
+    fn system(&self) -> Arc<dyn ForeignMaildrops>;
+
+    /// Stops and opens the same data again, as after a crash.
+    async fn restart(&mut self) {
+        panic!("{NO_RESTART}");
+    }
+}
+
+/// An empty store of plugins' values.
+#[async_trait]
+pub trait KeyValueFixture: Send + Sync {
+    /// The store under test.
+    fn store(&self) -> Arc<dyn KeyValueStore>;
+
+    /// Stops and opens the same data again, as after a crash.
+    async fn restart(&mut self) {
+        panic!("{NO_RESTART}");
+    }
+}
+
+/// A registry without plugins.
+#[async_trait]
+pub trait PluginRegistryFixture: Send + Sync {
+    /// The registry under test.
+    fn registry(&self) -> Arc<dyn PluginRegistry>;
 
     /// Stops and opens the same data again, as after a crash.
     async fn restart(&mut self) {

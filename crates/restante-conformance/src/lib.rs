@@ -8,10 +8,17 @@
 pub mod blob_store;
 pub mod directory;
 mod fixture;
+pub mod foreign_maildrops;
+pub mod key_value;
 pub mod lock_manager;
 pub mod mail_index;
+pub mod plugin_registry;
 mod sample;
 mod suite;
 
-pub use fixture::{BlobStoreFixture, DirectoryFixture, LockManagerFixture, MailIndexFixture};
+pub use fixture::{
+    BlobStoreFixture, DirectoryFixture, ForeignMaildropsFixture, KeyValueFixture, LockManagerFixture,
+    MailIndexFixture, PluginRegistryFixture,
+};
+pub use sample::mail;
 pub use suite::{check_claims, claim};

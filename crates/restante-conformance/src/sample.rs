@@ -1,5 +1,6 @@
 //! Sample messages, sessions and bodies.
 
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -57,4 +58,15 @@ pub(crate) fn blob_key(tenant: i64, number: u128) -> BlobKey {
         tenant: TenantId::new(tenant).unwrap(),
         number,
     }
+}
+
+/// A message of at least `octets` octets, all of whose lines end with CRLF.
+pub fn mail(nth: usize, octets: usize) -> Bytes {
+    let mut text = format!("Subject: message {nth}\r\n\r\n");
+    let mut line = 0;
+    while text.len() < octets {
+        line += 1;
+        writeln!(text, "line {line} of message {nth}, which has some octets\r").unwrap();
+    }
+    text.into()
 }

@@ -72,6 +72,33 @@ macro_rules! emit_bites {
     }};
 }
 
+/// Runs every case of [`PluginRegistry`](restante_store::PluginRegistry) against a back-end, as
+/// [`mail_index_suite!`](crate::mail_index_suite) does.
+#[macro_export]
+macro_rules! plugin_registry_suite {
+    ($open:expr $(, except { $($case:ident => $reason:literal),+ $(,)? })?) => {
+        $crate::plugin_registry_cases! { emit_tests { $open; $($($case => $reason),+)? } }
+    };
+}
+
+/// Runs each case in turn and tells `$report` its name and how it went: the panic of one that failed. For tools that
+/// try out what others wrote.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! emit_reports {
+    ({ $open:expr, $limit:expr, $report:expr } $suite:ident: $($case:ident),+ $(,)?) => {
+        $(
+            let open = $open.clone();
+            let run = tokio::spawn(async move {
+                let mut fixture = open();
+                let case = $crate::$suite::$case(&mut fixture);
+                tokio::time::timeout($limit, case).await.is_ok()
+            });
+            $report(stringify!($case), run.await);
+        )+
+    };
+}
+
 /// Runs every case of [`MailIndex`](restante_store::MailIndex) and its ledger against a back-end.
 ///
 /// `$open` is an `async fn() -> impl MailIndexFixture`. A case that the back-end cannot offer is claimed with a
@@ -89,6 +116,24 @@ macro_rules! mail_index_suite {
 macro_rules! blob_store_suite {
     ($open:expr $(, except { $($case:ident => $reason:literal),+ $(,)? })?) => {
         $crate::blob_store_cases! { emit_tests { $open; $($($case => $reason),+)? } }
+    };
+}
+
+/// Runs every case of [`ForeignMaildrops`](restante_store::ForeignMaildrops) against a mail system, as
+/// [`mail_index_suite!`](crate::mail_index_suite) does.
+#[macro_export]
+macro_rules! foreign_maildrops_suite {
+    ($open:expr $(, except { $($case:ident => $reason:literal),+ $(,)? })?) => {
+        $crate::foreign_maildrops_cases! { emit_tests { $open; $($($case => $reason),+)? } }
+    };
+}
+
+/// Runs every case of [`KeyValueStore`](restante_store::KeyValueStore) against a back-end, as
+/// [`mail_index_suite!`](crate::mail_index_suite) does.
+#[macro_export]
+macro_rules! key_value_suite {
+    ($open:expr $(, except { $($case:ident => $reason:literal),+ $(,)? })?) => {
+        $crate::key_value_cases! { emit_tests { $open; $($($case => $reason),+)? } }
     };
 }
 

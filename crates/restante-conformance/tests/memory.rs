@@ -2,8 +2,13 @@
 
 mod fixture;
 
-use fixture::{MemoryBlobs, MemoryIndex, MemoryLocks, MemoryNames};
-use restante_conformance::{blob_store_suite, directory_suite, lock_manager_suite, mail_index_suite};
+use fixture::{
+    MemoryBlobs, MemoryForeign, MemoryIndex, MemoryLocks, MemoryNames, MemoryPlugins, MemoryValues,
+};
+use restante_conformance::{
+    blob_store_suite, directory_suite, foreign_maildrops_suite, key_value_suite, lock_manager_suite,
+    mail_index_suite, plugin_registry_suite,
+};
 
 mail_index_suite!(MemoryIndex::open, except {
     a_restart_keeps_messages => "memory is forgotten when the process ends",
@@ -11,6 +16,15 @@ mail_index_suite!(MemoryIndex::open, except {
 });
 blob_store_suite!(MemoryBlobs::open, except {
     a_restart_keeps_blobs => "memory is forgotten when the process ends",
+});
+foreign_maildrops_suite!(MemoryForeign::open, except {
+    a_restart_keeps_messages_elsewhere => "memory is forgotten when the process ends",
+});
+plugin_registry_suite!(MemoryPlugins::open, except {
+    a_restart_keeps_plugins => "memory is forgotten when the process ends",
+});
+key_value_suite!(MemoryValues::open, except {
+    a_restart_keeps_values => "memory is forgotten when the process ends",
 });
 lock_manager_suite!(MemoryLocks::open);
 directory_suite!(MemoryNames::open, except {

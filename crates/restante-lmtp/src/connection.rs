@@ -3,6 +3,7 @@
 //! Knows no grammar and no reply beyond those that time and drain call for. Start at [`Connection::run`].
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -261,7 +262,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'a, S> {
         let deliveries = recipients.iter().map(|recipient| Delivery {
             needs_utf8,
             deduplicate,
-            ..Delivery::new(recipient.account.maildrop(), recipient.storage)
+            ..Delivery::new(
+                recipient.account.maildrop(),
+                Arc::clone(&recipient.name),
+                recipient.storage,
+            )
         });
         self.deliver_to(&recipients, deliveries.collect(), &message, started)
             .await
@@ -284,7 +289,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'a, S> {
         let mut course = ControlFlow::Continue(());
         for recipient in recipients {
             let Some(result) = results.next().await else { break };
-            self.answer(*recipient, result, Some(message.measured().octets), started);
+            self.answer(recipient, result, Some(message.measured().octets), started);
             if course.is_continue() {
                 course = self.flush().await;
             }
@@ -299,12 +304,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'a, S> {
         started: Instant,
     ) -> ControlFlow<LmtpEnd> {
         for recipient in recipients {
-            self.answer(*recipient, reply, None, started);
+            self.answer(recipient, reply, None, started);
         }
         self.flush_above(HIGH_WATER).await
     }
 
-    fn answer(&mut self, recipient: Recipient, result: Reply, octets: Option<Octets>, started: Instant) {
+    fn answer(&mut self, recipient: &Recipient, result: Reply, octets: Option<Octets>, started: Instant) {
         self.session.delivered(result, &mut self.out);
         if matches!(result, Reply::Delivered | Reply::DeliveredBefore) {
             self.summary.n_delivered += 1;

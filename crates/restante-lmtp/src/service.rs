@@ -148,11 +148,12 @@ impl LmtpService {
         // A maildrop that is full to the last octet has no room for any message.
         let octets = declared.unwrap_or_default().max(Octets(1));
         self.deliverer
-            .check_room(account.id.maildrop(), octets)
+            .check_room(account.id.maildrop(), storage, octets)
             .await
             .map_err(|error| refusal(&error, "recipient refused"))?;
         Ok(Recipient {
             account: account.id,
+            name: account.name.to_string().into(),
             storage,
         })
     }

@@ -3,6 +3,8 @@
 //! Performs no I/O, knows no time and no storage. Message octets pass through without being kept. Start at
 //! [`Session::next`].
 
+use std::sync::Arc;
+
 use bytes::{Buf, BytesMut};
 use restante_auth::LoginName;
 use restante_store::StorageId;
@@ -28,9 +30,11 @@ pub(crate) struct SessionLimits {
 }
 
 /// Where a message is to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recipient {
     pub(crate) account: AccountId,
+    /// The account's own name, not the address that was asked for.
+    pub(crate) name: Arc<str>,
     pub(crate) storage: StorageId,
 }
 

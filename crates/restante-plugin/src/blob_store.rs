@@ -1,8 +1,8 @@
 //! Blobs in a plugin of the world `blob-store`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,91 +10,28 @@ use restante_store::{BlobKey, BlobReader, BlobStore, ExactReader, OctetRange, St
 use restante_types::{Octets, TenantId};
 use wasmtime::component::ResourceAny;
 
-use crate::engine::Plugin;
 use crate::error::{Fault, STORE};
-use crate::instance::{Instance, call};
-use crate::key_value::{KeySpace, KeyValueStore};
-use crate::limits::Limits;
-use crate::pool::{Held, Maker, Pool};
+use crate::instance::{Instance, PIECE, call};
+use crate::pool::{Held, Pool, Pools};
+use crate::slot::{PluginSlot, Setting};
 
-/// Largest piece that passes in or out at once.
-const PIECE: u32 = 256 * 1024;
 /// How much is read ahead of a client at first, and at most, while no instance is held for it.
 const FIRST_STRETCH: u64 = PIECE as u64;
 const LARGEST_STRETCH: u64 = 4 * 1024 * 1024;
 /// Most keys asked of a plugin at once.
 const KEYS: usize = 1000;
 
-/// The tenants whose blobs a list goes through.
-#[async_trait]
-pub trait Tenants: fmt::Debug + Send + Sync {
-    /// The tenants with numbers of at least `from`, in ascending order; at most a page of them, none at the end.
-    ///
-    /// # Errors
-    /// The directory cannot be asked.
-    async fn from(&self, from: TenantId) -> Result<Vec<TenantId>, StoreError>;
-}
-
 /// A storage whose octets a plugin keeps. Each tenant has instances of its own.
 pub struct PluginBlobStore {
-    name: Arc<str>,
-    plugin: Plugin,
-    limits: Limits,
-    config: Arc<str>,
-    values: Arc<dyn KeyValueStore>,
-    tenants: Arc<dyn Tenants>,
-    pools: Mutex<HashMap<TenantId, Arc<Pool>>>,
+    pools: Pools,
 }
 
 impl PluginBlobStore {
-    /// The storage `name`, kept by `plugin`, which is given `config`, a JSON object.
-    pub fn new(
-        name: impl Into<Arc<str>>,
-        plugin: Plugin,
-        config: impl Into<Arc<str>>,
-        limits: Limits,
-        values: Arc<dyn KeyValueStore>,
-        tenants: Arc<dyn Tenants>,
-    ) -> Self {
+    /// A storage kept by the plugin of `slot`.
+    pub fn new(slot: Arc<PluginSlot>, setting: Setting) -> Self {
         Self {
-            name: name.into(),
-            plugin,
-            limits,
-            config: config.into(),
-            values,
-            tenants,
-            pools: Mutex::default(),
+            pools: Pools::new(slot, setting),
         }
-    }
-
-    /// Asks a tenant's plugin whether it can do its work.
-    ///
-    /// # Errors
-    /// It cannot be started or configured, or says no.
-    pub async fn health(&self, tenant: TenantId) -> Result<(), StoreError> {
-        let pool = self.pool(tenant)?;
-        let mut instance = pool.hold("health").await?;
-        pool.noted("health", instance.health().await)
-    }
-
-    fn pool(&self, tenant: TenantId) -> Result<Arc<Pool>, StoreError> {
-        // A panic can only happen before the one insertion.
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&tenant) {
-            return Ok(Arc::clone(pool));
-        }
-        let pool = Arc::new(Pool::new(Maker {
-            plugin: self.plugin.clone(),
-            limits: self.limits,
-            space: KeySpace {
-                storage: Arc::clone(&self.name),
-                tenant,
-            },
-            values: Arc::clone(&self.values),
-            config: Arc::clone(&self.config),
-        })?);
-        pools.insert(tenant, Arc::clone(&pool));
-        Ok(pool)
     }
 
     async fn list_of(
@@ -103,14 +40,14 @@ impl PluginBlobStore {
         after: Option<u128>,
         limit: usize,
     ) -> Result<Vec<BlobKey>, StoreError> {
-        let pool = self.pool(tenant)?;
+        let pool = self.pools.of(tenant, "list")?;
         let mut instance = pool.hold("list").await?;
         let after_text = after.map(text);
         let limit = limit.min(KEYS);
         let keys = instance
             .list(after_text.as_ref(), u32::try_from(limit).unwrap_or(1))
             .await;
-        let keys = keys.and_then(|keys| ascending(tenant, after, limit, &keys));
+        let keys = keys.and_then(|keys| distinct(tenant, after, limit, &keys));
         pool.noted("list", keys)
     }
 }
@@ -123,14 +60,14 @@ impl fmt::Display for PluginBlobStore {
 
 impl fmt::Debug for PluginBlobStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PluginBlobStore({}, {:?})", self.name, self.plugin)
+        write!(f, "PluginBlobStore({:?})", self.pools)
     }
 }
 
 #[async_trait]
 impl BlobStore for PluginBlobStore {
     async fn put(&self, key: &BlobKey, octets: Octets, body: &mut dyn BlobReader) -> Result<(), StoreError> {
-        let pool = self.pool(key.tenant)?;
+        let pool = self.pools.of(key.tenant, "put")?;
         let mut body = ExactReader::new(body, octets, STORE);
         let mut instance = pool.hold("put").await?;
         let writer = instance.put(&text(key.number), octets.get()).await;
@@ -162,7 +99,7 @@ impl BlobStore for PluginBlobStore {
             return Err(StoreError::new(StoreErrorKind::Invalid, "get", STORE));
         }
         let mut reader = PluginReader {
-            pool: self.pool(key.tenant)?,
+            pool: self.pools.of(key.tenant, "get")?,
             key: text(key.number),
             next: range.start.get(),
             end: range.end.get(),
@@ -174,7 +111,7 @@ impl BlobStore for PluginBlobStore {
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
-        let pool = self.pool(key.tenant)?;
+        let pool = self.pools.of(key.tenant, "delete")?;
         let mut instance = pool.hold("delete").await?;
         let deleted = instance.delete(&text(key.number)).await;
         pool.noted("delete", deleted)
@@ -186,7 +123,7 @@ impl BlobStore for PluginBlobStore {
         let mut from = after.map_or(first, |key| key.tenant);
         let mut keys = Vec::new();
         loop {
-            let tenants = self.tenants.from(from).await?;
+            let tenants = self.pools.setting().tenants.from(from).await?;
             let Some(last) = tenants.last().copied() else {
                 return Ok(keys);
             };
@@ -282,7 +219,7 @@ fn text(number: u128) -> String {
 }
 
 /// The keys that a plugin listed, if they are what the WIT says.
-fn ascending(
+fn distinct(
     tenant: TenantId,
     after: Option<u128>,
     limit: usize,
@@ -293,17 +230,16 @@ fn ascending(
             "the plugin listed more keys than it was asked for",
         ));
     }
-    let mut last = after;
+    let mut seen: HashSet<u128> = after.into_iter().collect();
     keys.iter()
         .map(|key| {
             let number = u128::from_str_radix(key, 16)
                 .ok()
                 .filter(|number| text(*number) == *key);
             let number = number.ok_or(Fault::Nonsense("the plugin listed what is no key"))?;
-            if last.is_some_and(|last| number <= last) {
-                return Err(Fault::Nonsense("the plugin listed keys that do not ascend"));
+            if !seen.insert(number) {
+                return Err(Fault::Nonsense("the plugin listed a key twice"));
             }
-            last = Some(number);
             Ok(BlobKey { tenant, number })
         })
         .collect()
@@ -312,29 +248,29 @@ fn ascending(
 impl Instance {
     async fn put(&mut self, key: &String, octets: u64) -> Result<ResourceAny, Fault> {
         self.uses += 1;
-        let blobs = self.bindings.restante_storage_blobs().clone();
+        let blobs = self.blobs()?;
         call!(self, blobs.call_put(&mut self.store, key, octets))
     }
 
     async fn write(&mut self, writer: ResourceAny, octets: &[u8]) -> Result<(), Fault> {
         self.octets += octets.len() as u64;
-        let blobs = self.bindings.restante_storage_blobs().clone();
+        let blobs = self.blobs()?;
         call!(self, blobs.writer().call_write(&mut self.store, writer, octets))
     }
 
     async fn finish(&mut self, writer: ResourceAny) -> Result<(), Fault> {
-        let blobs = self.bindings.restante_storage_blobs().clone();
+        let blobs = self.blobs()?;
         call!(self, blobs.writer().call_finish(&mut self.store, writer))
     }
 
     async fn get(&mut self, key: &String, start: u64, end: u64) -> Result<ResourceAny, Fault> {
         self.uses += 1;
-        let blobs = self.bindings.restante_storage_blobs().clone();
+        let blobs = self.blobs()?;
         call!(self, blobs.call_get(&mut self.store, key, start, end))
     }
 
     async fn read(&mut self, reader: ResourceAny, max: u32) -> Result<Vec<u8>, Fault> {
-        let blobs = self.bindings.restante_storage_blobs().clone();
+        let blobs = self.blobs()?;
         let octets = call!(self, blobs.reader().call_read(&mut self.store, reader, max))?;
         self.octets += octets.len() as u64;
         Ok(octets)
@@ -342,19 +278,13 @@ impl Instance {
 
     async fn delete(&mut self, key: &String) -> Result<(), Fault> {
         self.uses += 1;
-        let blobs = self.bindings.restante_storage_blobs().clone();
+        let blobs = self.blobs()?;
         call!(self, blobs.call_delete(&mut self.store, key))
     }
 
     async fn list(&mut self, after: Option<&String>, limit: u32) -> Result<Vec<String>, Fault> {
         self.uses += 1;
-        let blobs = self.bindings.restante_storage_blobs().clone();
+        let blobs = self.blobs()?;
         call!(self, blobs.call_list(&mut self.store, after, limit))
-    }
-
-    async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Fault> {
-        call!(self, async {
-            resource.resource_drop_async(&mut self.store).await.map(Ok)
-        })
     }
 }

@@ -1,5 +1,6 @@
 //! From what a plugin says, or what became of it, to an error of storage.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use restante_store::{StoreError, StoreErrorKind};
@@ -19,14 +20,28 @@ pub enum InstallError {
     #[error("not a WebAssembly component that runs here: {0}")]
     NotAComponent(String),
     /// It exports no world that the host knows.
-    #[error("the component does not export {0}: is it of the world `blob-store` of restante:storage@1?")]
-    MissingExport(String),
+    #[error("the component does not export {0}: is it of a world of restante:storage@1?")]
+    MissingExport(&'static str),
     /// It was made for another version of the package.
     #[error("the component speaks {0}; this server speaks restante:storage@1")]
     OtherVersion(String),
     /// It wants what it was not given.
     #[error("the component imports {0}, which is not granted")]
     NotGranted(String),
+    /// It has more octets than may be installed.
+    #[error("the component has {0} octets; {limit} are the most", limit = crate::LARGEST_COMPONENT)]
+    TooLarge(usize),
+    /// The compiler ended without a result.
+    #[error("the component cannot be compiled: {0}")]
+    Compiler(String),
+    /// Compiled code cannot be kept.
+    #[error("{}: {why}", path.display())]
+    Cache {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The engine failed.
     #[error("the engine for plugins cannot be used: {0}")]
     Engine(String),

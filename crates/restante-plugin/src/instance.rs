@@ -2,40 +2,48 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use restante_store::{StoreError, StoreErrorKind};
+use restante_store::KeySpace;
+use restante_types::TenantId;
 use tokio::time::Instant;
-use tracing::{debug, error, info, trace, warn};
+use wasmtime::component::{ResourceAny, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
-use crate::bindings::v1;
-use crate::bindings::v1::restante::storage::{clock, key_value, log, random, types};
-use crate::engine::{Plugin, TICK};
+use crate::bindings::v1::restante::storage::types;
+use crate::bindings::{v1, v1_maildrop};
+use crate::engine::{Exports, Plugin, TICK};
 use crate::error::Fault;
-use crate::key_value::{KEY, KeySpace, KeyValueStore, VALUE};
 use crate::limits::Limits;
 use crate::log_gate::LogGate;
+use crate::slot::{Setting, Terms};
 
-/// Most octets that a plugin may ask of `random` at once.
-const RANDOM: u32 = 4096;
-/// Most keys that a plugin may list at once.
-const KEYS: u32 = 1000;
+/// Largest piece that passes in or out at once.
+pub(crate) const PIECE: u32 = 256 * 1024;
+/// Things of the host's that an instance may hold at the same time.
+const RESOURCES: usize = 256;
 
-/// What the host keeps beside an instance.
+/// What the host keeps beside an instance. What it imports is implemented in `imports`, `inner` and `http`.
 pub(crate) struct Guest {
-    space: KeySpace,
-    values: Arc<dyn KeyValueStore>,
-    log: LogGate,
-    limits: Limits,
+    pub(crate) setting: Arc<Setting>,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) space: KeySpace,
+    pub(crate) log: LogGate,
+    pub(crate) table: ResourceTable,
     memory: usize,
     /// Looks at the instance that found it computing, since the call began.
     ticks: u32,
 }
 
+enum Bindings {
+    BlobStore(v1::BlobStore),
+    Maildrop(v1_maildrop::Maildrop),
+}
+
 /// An instance that has been configured.
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
-    pub(crate) bindings: v1::BlobStore,
+    bindings: Bindings,
     pub(crate) uses: u64,
     pub(crate) octets: u64,
     pub(crate) born: Instant,
@@ -65,20 +73,26 @@ pub(crate) use call;
 impl Instance {
     pub(crate) async fn start(
         plugin: &Plugin,
-        limits: Limits,
-        space: KeySpace,
-        values: Arc<dyn KeyValueStore>,
-        config: &str,
+        terms: &Arc<Terms>,
+        setting: &Arc<Setting>,
+        tenant: TenantId,
     ) -> Result<Self, Fault> {
+        let limits = terms.limits;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
         let guest = Guest {
-            space,
-            values,
+            setting: Arc::clone(setting),
+            terms: Arc::clone(terms),
+            space: KeySpace {
+                storage: Arc::clone(&setting.storage),
+                tenant,
+            },
             log: LogGate::new(),
-            limits,
+            table,
             memory: 0,
             ticks: 0,
         };
-        let mut store = Store::new(plugin.pre.engine(), guest);
+        let mut store = Store::new(plugin.exports.engine(), guest);
         store.limiter(|guest| guest);
         store.set_epoch_deadline(1);
         let most = u32::try_from(limits.computing.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);
@@ -90,7 +104,7 @@ impl Instance {
             }
             Ok(UpdateDeadline::Yield(1))
         });
-        let started = tokio::time::timeout(limits.call, plugin.pre.instantiate_async(&mut store)).await;
+        let started = tokio::time::timeout(limits.call, instantiate(plugin, &mut store)).await;
         let bindings = match started {
             Ok(Ok(bindings)) => bindings,
             Ok(Err(error)) => return Err(trapped(&error)),
@@ -105,14 +119,60 @@ impl Instance {
             is_broken: false,
             limits,
         };
-        let lifecycle = instance.bindings.restante_storage_lifecycle().clone();
-        call!(instance, lifecycle.call_configure(&mut instance.store, config))?;
+        instance.configure(&setting.config).await?;
         Ok(instance)
     }
 
+    async fn configure(&mut self, config: &str) -> Result<(), Fault> {
+        let config = config.to_owned();
+        match &self.bindings {
+            Bindings::BlobStore(world) => {
+                let lifecycle = world.restante_storage_lifecycle().clone();
+                call!(self, lifecycle.call_configure(&mut self.store, &config))
+            }
+            Bindings::Maildrop(world) => {
+                let lifecycle = world.restante_storage_lifecycle().clone();
+                call!(self, lifecycle.call_configure(&mut self.store, &config))
+            }
+        }
+    }
+
     pub(crate) async fn health(&mut self) -> Result<(), Fault> {
-        let lifecycle = self.bindings.restante_storage_lifecycle().clone();
-        call!(self, lifecycle.call_health(&mut self.store))
+        match &self.bindings {
+            Bindings::BlobStore(world) => {
+                let lifecycle = world.restante_storage_lifecycle().clone();
+                call!(self, lifecycle.call_health(&mut self.store))
+            }
+            Bindings::Maildrop(world) => {
+                let lifecycle = world.restante_storage_lifecycle().clone();
+                call!(self, lifecycle.call_health(&mut self.store))
+            }
+        }
+    }
+
+    /// The calls of the world `blob-store`.
+    pub(crate) fn blobs(&self) -> Result<v1::exports::restante::storage::blobs::Guest, Fault> {
+        match &self.bindings {
+            Bindings::BlobStore(world) => Ok(world.restante_storage_blobs().clone()),
+            Bindings::Maildrop(_) => Err(Fault::Nonsense("the plugin is of the world maildrop")),
+        }
+    }
+
+    /// The calls of the world `maildrop`.
+    pub(crate) fn maildrops(
+        &self,
+    ) -> Result<v1_maildrop::exports::restante::storage::maildrops::Guest, Fault> {
+        match &self.bindings {
+            Bindings::Maildrop(world) => Ok(world.restante_storage_maildrops().clone()),
+            Bindings::BlobStore(_) => Err(Fault::Nonsense("the plugin is of the world blob-store")),
+        }
+    }
+
+    /// Lets go of a reader or writer of the plugin's.
+    pub(crate) async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Fault> {
+        call!(self, async {
+            resource.resource_drop_async(&mut self.store).await.map(Ok)
+        })
     }
 
     /// Whether it may serve another call.
@@ -140,6 +200,9 @@ impl Instance {
         &mut self,
         answer: Result<Result<Result<T, types::Error>, wasmtime::Error>, tokio::time::error::Elapsed>,
     ) -> Result<T, Fault> {
+        let guest = self.store.data();
+        guest.terms.peak_memory.fetch_max(guest.memory, Ordering::Relaxed);
+        guest.terms.peak_ticks.fetch_max(guest.ticks, Ordering::Relaxed);
         match answer {
             Err(_) => Err(Fault::Late(self.limits.call)),
             Ok(Err(error)) => Err(trapped(&error)),
@@ -151,6 +214,13 @@ impl Instance {
     }
 }
 
+async fn instantiate(plugin: &Plugin, store: &mut Store<Guest>) -> wasmtime::Result<Bindings> {
+    match &*plugin.exports {
+        Exports::BlobStore(pre) => pre.instantiate_async(store).await.map(Bindings::BlobStore),
+        Exports::Maildrop(pre) => pre.instantiate_async(store).await.map(Bindings::Maildrop),
+    }
+}
+
 fn trapped(error: &wasmtime::Error) -> Fault {
     // The root says what happened; what is around it is a trace through the plugin's code.
     Fault::Trap(crate::log_gate::printable(&error.root_cause().to_string(), 300))
@@ -158,7 +228,7 @@ fn trapped(error: &wasmtime::Error) -> Fault {
 
 impl ResourceLimiter for Guest {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let is_granted = desired <= self.limits.memory;
+        let is_granted = desired <= self.terms.limits.memory;
         if is_granted {
             self.memory = self.memory.max(desired);
         }
@@ -166,131 +236,6 @@ impl ResourceLimiter for Guest {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.limits.table_elements)
-    }
-}
-
-impl types::Host for Guest {}
-
-impl log::Host for Guest {
-    fn write(&mut self, level: log::Level, message: String) {
-        let Some((line, dropped)) = self.log.admit(&message) else {
-            return;
-        };
-        let (storage, tenant) = (&*self.space.storage, self.space.tenant);
-        if dropped > 0 {
-            warn!(storage, %tenant, dropped, "the plugin logs too much");
-        }
-        match level {
-            log::Level::Trace => trace!(storage, %tenant, "plugin: {line}"),
-            log::Level::Debug => debug!(storage, %tenant, "plugin: {line}"),
-            log::Level::Info => info!(storage, %tenant, "plugin: {line}"),
-            log::Level::Warn => warn!(storage, %tenant, "plugin: {line}"),
-            log::Level::Error => error!(storage, %tenant, "plugin: {line}"),
-        }
-    }
-}
-
-impl clock::Host for Guest {
-    fn now(&mut self) -> u64 {
-        use restante_types::Clock as _;
-        let now = restante_types::SystemClock.wall();
-        let since = now
-            .duration_since(std::time::SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl random::Host for Guest {
-    fn octets(&mut self, n: u32) -> wasmtime::Result<Vec<u8>> {
-        if n > RANDOM {
-            return Err(wasmtime::Error::msg(
-                "it asked for more random octets than it may",
-            ));
-        }
-        let mut octets = vec![0; n as usize];
-        getrandom::fill(&mut octets).map_err(|_| wasmtime::Error::msg("there are no random octets"))?;
-        Ok(octets)
-    }
-}
-
-impl key_value::Host for Guest {
-    async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, types::Error> {
-        check_key(&key)?;
-        self.values
-            .get(&self.space, &key)
-            .await
-            .map_err(|error| told(&error))
-    }
-
-    async fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), types::Error> {
-        check_key(&key)?;
-        check_value(&value)?;
-        self.values
-            .set(&self.space, &key, value)
-            .await
-            .map_err(|error| told(&error))
-    }
-
-    async fn compare_and_set(
-        &mut self,
-        key: String,
-        old: Option<Vec<u8>>,
-        value: Vec<u8>,
-    ) -> Result<bool, types::Error> {
-        check_key(&key)?;
-        check_value(&value)?;
-        let answer = self.values.compare_and_set(&self.space, &key, old, value);
-        answer.await.map_err(|error| told(&error))
-    }
-
-    async fn delete(&mut self, key: String) -> Result<(), types::Error> {
-        check_key(&key)?;
-        self.values
-            .delete(&self.space, &key)
-            .await
-            .map_err(|error| told(&error))
-    }
-
-    async fn keys(
-        &mut self,
-        prefix: String,
-        after: Option<String>,
-        limit: u32,
-    ) -> Result<Vec<String>, types::Error> {
-        if limit == 0 || limit > KEYS {
-            return Err(types::Error::Invalid("limit: 1 to 1000 keys".to_owned()));
-        }
-        let answer = self
-            .values
-            .keys(&self.space, &prefix, after.as_deref(), limit as usize);
-        answer.await.map_err(|error| told(&error))
-    }
-}
-
-fn check_key(key: &str) -> Result<(), types::Error> {
-    if key.is_empty() || key.len() > KEY || key.contains('\0') {
-        return Err(types::Error::Invalid(
-            "key: 1 to 512 octets, none of them zero".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-fn check_value(value: &[u8]) -> Result<(), types::Error> {
-    if value.len() > VALUE {
-        return Err(types::Error::Invalid("value: at most 256 KiB".to_owned()));
-    }
-    Ok(())
-}
-
-/// What a plugin learns of a fault of the host's: the kind, not the words, which may name other tenants' things.
-fn told(error: &StoreError) -> types::Error {
-    match error.kind {
-        StoreErrorKind::Full => types::Error::Full,
-        StoreErrorKind::Denied => types::Error::Denied("the host's storage refuses".to_owned()),
-        kind if kind.outcome_unknown() => types::Error::Unknown(kind.to_string()),
-        kind => types::Error::Unavailable(kind.to_string()),
+        Ok(desired <= self.terms.limits.table_elements)
     }
 }

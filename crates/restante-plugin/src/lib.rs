@@ -2,21 +2,38 @@
 //!
 //! A plugin is untrusted. It gets what it imports and was granted, within limits of memory, time and number; what it
 //! answers is checked here or by who verifies every body, and its instances never outlive a fault. It decides nothing
-//! about which messages exist. Start at [`PluginHost`]; `wit/storage.wit` is what authors see.
+//! about which messages of our own exist. Start at [`Plugins`]; `wit/storage.wit` is what authors see.
 
 mod bindings;
 mod blob_store;
 mod breaker;
+mod compiler;
 mod engine;
 mod error;
+mod grants;
+mod http;
+mod imports;
+mod inner;
 mod instance;
-mod key_value;
 mod limits;
 mod log_gate;
+mod maildrops;
+mod native_cache;
+mod plugins;
 mod pool;
+mod slot;
 
-pub use blob_store::{PluginBlobStore, Tenants};
-pub use engine::{Plugin, PluginHost};
+pub use blob_store::PluginBlobStore;
+pub use compiler::{Compiler, compile_for_parent};
+pub use engine::{LARGEST_COMPONENT, Plugin, PluginHost, World, digest};
 pub use error::InstallError;
-pub use key_value::{KeySpace, KeyValueStore, MemoryKeyValueStore};
+pub use grants::Grants;
+pub use http::{HttpGate, HttpGrantError};
 pub use limits::Limits;
+pub use maildrops::PluginMaildrops;
+pub use native_cache::{NativeCache, hex};
+pub use plugins::{LoadError, Plugins};
+pub use slot::{Peaks, PluginSlot, Setting, Tenants};
+
+/// The WIT package that plugins are written against.
+pub const WIT: &str = include_str!("../wit/storage.wit");

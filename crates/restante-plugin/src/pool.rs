@@ -1,27 +1,72 @@
 //! Instances of one plugin for one tenant, kept between calls.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
-use restante_store::{StoreError, StoreErrorKind};
+use restante_store::{ComponentDigest, StoreError, StoreErrorKind};
+use restante_types::TenantId;
 
 use crate::breaker::Breaker;
 use crate::engine::Plugin;
 use crate::error::{Fault, STORE};
 use crate::instance::Instance;
-use crate::key_value::{KeySpace, KeyValueStore};
-use crate::limits::Limits;
+use crate::slot::{PluginSlot, Setting};
+
+/// The pools of one storage, one for each tenant: no instance ever serves two.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    slot: Arc<PluginSlot>,
+    setting: Arc<Setting>,
+    pools: Mutex<HashMap<TenantId, Arc<Pool>>>,
+}
+
+impl Pools {
+    pub(crate) fn new(slot: Arc<PluginSlot>, setting: Setting) -> Self {
+        let setting = Arc::new(setting);
+        slot.add(&setting);
+        Self {
+            slot,
+            setting,
+            pools: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
+    /// The tenant's pool of what is in force now. One of another version is left to those who hold something of it.
+    pub(crate) fn of(&self, tenant: TenantId, op: &'static str) -> Result<Arc<Pool>, StoreError> {
+        let plugin = self.slot.plugin(op);
+        // Each change is one call.
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let plugin = plugin.inspect_err(|_| pools.clear())?;
+        if let Some(pool) = pools.get(&tenant)
+            && pool.digest == *plugin.sha256()
+        {
+            return Ok(Arc::clone(pool));
+        }
+        let pool = Arc::new(Pool::new(Maker {
+            plugin,
+            slot: Arc::clone(&self.slot),
+            setting: Arc::clone(&self.setting),
+            tenant,
+        })?);
+        pools.insert(tenant, Arc::clone(&pool));
+        Ok(pool)
+    }
+}
 
 /// Makes instances, and throws away those that must not be used again.
 #[derive(Debug)]
 pub(crate) struct Maker {
-    pub(crate) plugin: Plugin,
-    pub(crate) limits: Limits,
-    pub(crate) space: KeySpace,
-    pub(crate) values: Arc<dyn KeyValueStore>,
-    pub(crate) config: Arc<str>,
+    plugin: Plugin,
+    slot: Arc<PluginSlot>,
+    setting: Arc<Setting>,
+    tenant: TenantId,
 }
 
 impl managed::Manager for Maker {
@@ -29,15 +74,7 @@ impl managed::Manager for Maker {
     type Error = Fault;
 
     async fn create(&self) -> Result<Instance, Fault> {
-        let values = Arc::clone(&self.values);
-        Instance::start(
-            &self.plugin,
-            self.limits,
-            self.space.clone(),
-            values,
-            &self.config,
-        )
-        .await
+        Instance::start(&self.plugin, &self.slot.terms, &self.setting, self.tenant).await
     }
 
     async fn recycle(&self, instance: &mut Instance, _: &Metrics) -> RecycleResult<Fault> {
@@ -52,6 +89,7 @@ impl managed::Manager for Maker {
 /// The pool with its circuit breaker.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    digest: ComponentDigest,
     instances: managed::Pool<Maker>,
     breaker: Mutex<Breaker>,
 }
@@ -60,7 +98,8 @@ pub(crate) type Held = managed::Object<Maker>;
 
 impl Pool {
     pub(crate) fn new(maker: Maker) -> Result<Self, StoreError> {
-        let limits = maker.limits;
+        let limits = maker.slot.terms.limits;
+        let digest = *maker.plugin.sha256();
         let instances = managed::Pool::builder(maker)
             .max_size(limits.instances)
             .wait_timeout(Some(limits.wait))
@@ -70,6 +109,7 @@ impl Pool {
                 StoreError::new(StoreErrorKind::Invalid, "open", STORE).because(error.to_string())
             })?;
         Ok(Self {
+            digest,
             instances,
             breaker: Mutex::default(),
         })

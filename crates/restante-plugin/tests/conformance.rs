@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use restante_conformance::{BlobStoreFixture, blob_store_suite};
-use restante_plugin::{KeyValueStore, Limits, MemoryKeyValueStore, Plugin, PluginBlobStore};
-use restante_store::BlobStore;
+use restante_plugin::{Limits, Plugin, PluginBlobStore};
+use restante_store::{BlobStore, KeyValueStore, MemoryKeyValueStore};
 
 fn memory() -> Plugin {
     static MEMORY: OnceLock<Plugin> = OnceLock::new();

@@ -12,8 +12,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use restante_plugin::{InstallError, Limits, MemoryKeyValueStore, Plugin, PluginBlobStore};
-use restante_store::{BlobKey, BlobStore, BytesReader, OctetRange, StoreErrorKind};
+use restante_plugin::{Grants, InstallError, Limits, Plugin, PluginBlobStore, Setting};
+use restante_store::{BlobKey, BlobStore, BytesReader, MemoryKeyValueStore, OctetRange, StoreErrorKind};
 use restante_types::{Octets, TenantId};
 
 const BODY: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
@@ -160,9 +160,13 @@ async fn lists_that_repeat_or_name_no_keys_are_damaged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_is_not_well_says_so() {
-    let tenant = TenantId::new(1).unwrap();
-    assert!(doing("unhealthy").health(tenant).await.is_err());
-    doing("none").health(tenant).await.unwrap();
+    for (misdeed, is_well) in [("none", true), ("unhealthy", false), ("spin-configure", false)] {
+        let slot = support::slot(hostile(), strict());
+        let config = format!(r#"{{"misdeed":"{misdeed}"}}"#);
+        let values = Arc::new(MemoryKeyValueStore::default());
+        let _store = PluginBlobStore::new(Arc::clone(&slot), support::setting(&config, values));
+        assert_eq!(slot.try_out(&hostile()).await.is_ok(), is_well, "{misdeed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,7 +202,7 @@ async fn errors_are_cut_and_hold_no_control_characters() {
 fn p08_what_is_no_plugin_is_refused() {
     let host = support::host();
     for octets in [&b""[..], b"not wasm", b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"] {
-        let error = host.compile(octets, &[]).unwrap_err();
+        let error = host.compile(octets, &Grants::default()).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -210,7 +214,7 @@ fn p08_what_is_no_plugin_is_refused() {
     let mut cut = support::component("memory");
     cut.truncate(cut.len() / 2);
     assert!(matches!(
-        host.compile(&cut, &["key-value"]),
+        host.compile(&cut, &support::key_value()),
         Err(InstallError::NotAComponent(_))
     ));
 }
@@ -218,7 +222,7 @@ fn p08_what_is_no_plugin_is_refused() {
 #[test]
 fn an_import_without_a_grant_is_refused_by_name() {
     let error = support::host()
-        .compile(&support::component("memory"), &[])
+        .compile(&support::component("memory"), &Grants::default())
         .unwrap_err();
     assert!(matches!(error, InstallError::NotGranted(_)), "{error}");
     assert!(
@@ -233,13 +237,10 @@ async fn tenants_and_storages_do_not_see_each_others_values() {
     let one = support::store_over(hostile(), "{}", strict(), values.clone());
     put(&one, &key(1, 7)).await.unwrap();
     assert_eq!(read(&one, &key(2, 7)).await, Err(StoreErrorKind::NotFound));
-    let other = PluginBlobStore::new(
-        "other",
-        hostile(),
-        "{}",
-        strict(),
-        values,
-        Arc::new(support::FewTenants),
-    );
+    let other = Setting {
+        storage: "other".into(),
+        ..support::setting("{}", values)
+    };
+    let other = PluginBlobStore::new(support::slot(hostile(), strict()), other);
     assert_eq!(read(&other, &key(1, 7)).await, Err(StoreErrorKind::NotFound));
 }

@@ -14,4 +14,5 @@ pub(crate) mod blobs;
 pub(crate) mod custody;
 pub(crate) mod directory;
 pub(crate) mod mail;
+pub(crate) mod plugins;
 pub(crate) mod views;

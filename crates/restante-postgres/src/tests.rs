@@ -24,6 +24,7 @@ fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static str
         sql::blobs::ALL,
         sql::custody::ALL,
         sql::directory::ALL,
+        sql::plugins::ALL,
     ]
     .into_iter()
     .flatten()

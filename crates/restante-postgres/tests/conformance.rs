@@ -9,12 +9,16 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use restante_conformance::{
-    BlobStoreFixture, LockManagerFixture, MailIndexFixture, blob_store_suite, lock_manager_suite,
-    mail_index_suite,
+    BlobStoreFixture, KeyValueFixture, LockManagerFixture, MailIndexFixture, PluginRegistryFixture,
+    blob_store_suite, key_value_suite, lock_manager_suite, mail_index_suite, plugin_registry_suite,
 };
 use restante_lock::LockManager;
-use restante_postgres::{LeaseOptions, PgBlobStore, PgLockManager, PgMailIndex};
-use restante_store::{BlobLedger, BlobStore, Custody, MailIndex, Quota, StorageId};
+use restante_postgres::{
+    LeaseOptions, Pg, PgBlobStore, PgKeyValueStore, PgLockManager, PgMailIndex, PgPluginRegistry,
+};
+use restante_store::{
+    BlobLedger, BlobStore, Custody, KeyValueStore, MailIndex, PluginRegistry, Quota, StorageId,
+};
 use restante_types::{Clock, MaildropId, SystemClock, TenantId};
 
 use scene::{Scene, add_maildrop, clock, start};
@@ -147,8 +151,52 @@ impl BlobStoreFixture for Blobs {
     }
 }
 
+struct OfPlugins {
+    scene: Scene,
+    db: Pg,
+}
+
+impl OfPlugins {
+    async fn in_scene(scene: Scene) -> Self {
+        let db = scene.open().await;
+        Self { scene, db }
+    }
+}
+
+async fn open_plugins() -> OfPlugins {
+    OfPlugins::in_scene(Scene::new().await).await
+}
+
+async fn open_plugins_pooled() -> OfPlugins {
+    OfPlugins::in_scene(Scene::pooled().await).await
+}
+
+#[async_trait]
+impl KeyValueFixture for OfPlugins {
+    fn store(&self) -> Arc<dyn KeyValueStore> {
+        Arc::new(PgKeyValueStore::new(&self.db))
+    }
+
+    async fn restart(&mut self) {
+        self.db = self.scene.open().await;
+    }
+}
+
+#[async_trait]
+impl PluginRegistryFixture for OfPlugins {
+    fn registry(&self) -> Arc<dyn PluginRegistry> {
+        Arc::new(PgPluginRegistry::new(&self.db))
+    }
+
+    async fn restart(&mut self) {
+        self.db = self.scene.open().await;
+    }
+}
+
 mail_index_suite!(open);
 blob_store_suite!(open_blobs);
+key_value_suite!(open_plugins);
+plugin_registry_suite!(open_plugins);
 lock_manager_suite!(open);
 
 mod behind_pgbouncer {
@@ -156,5 +204,7 @@ mod behind_pgbouncer {
 
     mail_index_suite!(open_pooled);
     blob_store_suite!(open_blobs_pooled);
+    key_value_suite!(open_plugins_pooled);
+    plugin_registry_suite!(open_plugins_pooled);
     lock_manager_suite!(open_pooled);
 }

@@ -1,7 +1,12 @@
 //! A body on its way to the client.
 
+use std::path::Path;
+
 use restante_session::{CloseReason, Cut};
-use restante_store::{BlobStores, Body, BodyRef, StoreError, StoreErrorKind, Verified, failpoint};
+use restante_store::{
+    BlobStores, Body, BodyRef, ForeignMaildrop, StoreError, StoreErrorKind, Verified, failpoint,
+};
+use restante_types::MessageNumber;
 use restante_wire::DotStuffer;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -13,6 +18,25 @@ pub(crate) async fn open(blobs: &BlobStores, body: &BodyRef, cut: Cut) -> Result
     match cut {
         Cut::Whole => Body::whole(blobs, body).await,
         Cut::Top { lines } => Body::top(blobs, body, lines).await,
+    }
+}
+
+/// Fetches as much of a message of another mail system, and compares it with what was listed.
+pub(crate) async fn fetch(
+    maildrop: &ForeignMaildrop,
+    message: MessageNumber,
+    cut: Cut,
+    spool_directory: &Path,
+) -> Result<Body, StoreError> {
+    match cut {
+        Cut::Whole => {
+            let message = maildrop.fetch(message, spool_directory).await?;
+            Ok(Body::of_spooled(&message, None))
+        }
+        Cut::Top { lines } => {
+            let message = maildrop.fetch_top(message, lines, spool_directory).await?;
+            Ok(Body::of_spooled(&message, Some(lines)))
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use restante_auth::{Authenticated, LoginContext, ScramTicket, Standing};
 use restante_lock::MaildropLock;
 use restante_net::{DrainSignal, MaybeTls, Permit};
 use restante_session::{
-    Answer, CloseReason, Cut, DeleteSet, Opened, Refusal, Request, Session, SessionSummary, Step,
+    Answer, CloseReason, Cut, DeleteSet, Opened, Refusal, Request, Session, SessionSummary, Snapshot, Step,
 };
-use restante_store::{BlobKey, Body, Listing, StoreErrorKind, failpoint};
+use restante_store::{BlobKey, Body, ForeignMaildrop, Owner, StoreError, StoreErrorKind, failpoint};
 use restante_types::{AccountId, MessageNumber, SessionId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -22,10 +22,10 @@ use zeroize::Zeroizing;
 use crate::Ports;
 use crate::body::{self, SendError};
 use crate::fault;
-use crate::hold::{self, Hold, Place, Reading};
+use crate::hold::{self, Hold, Messages, Place, Reading};
 use crate::ports::Proofs;
 use crate::service::{Finished, Pop3Settings, Wire};
-use crate::update;
+use crate::update::{self, Truth};
 use crate::window;
 
 /// Octets read at once. They live on the stack of one poll, and are wiped there, since a password may be among them:
@@ -60,6 +60,13 @@ pub(crate) enum End<'a> {
     },
 }
 
+/// A body about to be sent.
+struct OpenBody {
+    body: Body,
+    /// Where it comes from; none if it was fetched and checked before.
+    blob: Option<BlobKey>,
+}
+
 /// One session on one stream.
 pub(crate) struct Driver<'a> {
     connection: Connection<'a>,
@@ -78,7 +85,7 @@ pub(crate) struct Driver<'a> {
     ticket: Option<ScramTicket>,
     account: Option<AccountId>,
     hold: Option<Hold>,
-    body: Option<(BlobKey, Body)>,
+    body: Option<OpenBody>,
 }
 
 impl<'a> Driver<'a> {
@@ -322,7 +329,7 @@ impl<'a> Driver<'a> {
     async fn open(&mut self, authenticated: &Authenticated) -> Result<Opened, Refusal> {
         let (ports, session) = (self.connection.ports, self.connection.session_id);
         let place = Place::take(ports, authenticated, session).await?;
-        let (lock, listing) = match lock(ports, session, authenticated).await {
+        let (lock, snapshot, messages) = match lock(ports, session, authenticated).await {
             Ok(opened) => opened,
             Err(refusal) => {
                 if let Some(place) = place {
@@ -334,7 +341,7 @@ impl<'a> Driver<'a> {
         let (account, policy) = (authenticated.account(), authenticated.policy());
         self.hold = Some(Hold {
             lock: Some(lock),
-            bodies: listing.bodies,
+            messages,
             seat: ports.sessions.enter(
                 session,
                 hold::live_login(authenticated),
@@ -346,7 +353,7 @@ impl<'a> Driver<'a> {
         self.account = Some(account.id);
         self.connection.permit.authenticated();
         Ok(Opened {
-            snapshot: Arc::new(listing.snapshot),
+            snapshot: Arc::new(snapshot),
             may_delete: authenticated.may_delete(),
             expire: Some(hold::expire(policy.expire_days)),
             login_delay: Some(policy.login_delay()),
@@ -362,21 +369,30 @@ impl<'a> Driver<'a> {
         {
             return Err(Refusal::ReadLimit);
         }
-        let Some(reference) = hold.bodies.get(message.index()) else {
-            return Err(Refusal::NoSuchMessage);
-        };
-        let blobs = &self.connection.ports.blobs;
-        let opened = match self.connection.ports.suspects.clear(blobs, reference).await {
-            Ok(()) => body::open(blobs, reference, cut).await,
-            Err(error) => Err(error),
+        let (ports, settings) = (self.connection.ports, self.connection.settings);
+        let (opened, blob) = match &hold.messages {
+            Messages::Own(bodies) => {
+                let Some(reference) = bodies.get(message.index()) else {
+                    return Err(Refusal::NoSuchMessage);
+                };
+                let opened = match ports.suspects.clear(&ports.blobs, reference).await {
+                    Ok(()) => body::open(&ports.blobs, reference, cut).await,
+                    Err(error) => Err(error),
+                };
+                (opened, Some(reference.blob))
+            }
+            Messages::Foreign(maildrop) => {
+                let opened = body::fetch(maildrop, message, cut, &settings.spool_directory).await;
+                (opened, None)
+            }
         };
         match opened {
             Ok(body) => {
-                self.body = Some((reference.blob, body));
+                self.body = Some(OpenBody { body, blob });
                 Ok(())
             }
             Err(error) => {
-                warn!(session = %self.connection.session_id, blob = %reference.blob, %error, "body not opened");
+                warn!(session = %self.connection.session_id, ?blob, %message, %error, "body not opened");
                 Err(fault::body(&error))
             }
         }
@@ -384,7 +400,7 @@ impl<'a> Driver<'a> {
 
     /// Sends the open body. `None` if it broke off: then the connection ends without the terminator.
     async fn send_body(&mut self) -> Option<restante_store::Verified> {
-        let (blob, body) = self.body.take()?;
+        let OpenBody { body, blob } = self.body.take()?;
         let mut octets = 0;
         let sent = body::send(body, &mut self.stream, &mut self.out, &mut octets).await;
         if let Some(reading) = self.hold.as_mut().and_then(|hold| hold.reading.as_mut()) {
@@ -395,8 +411,8 @@ impl<'a> Driver<'a> {
             Err(error) => {
                 match &error {
                     SendError::Store(error) => {
-                        error!(session = %self.connection.session_id, %blob, %error, "body broke off; connection dropped");
-                        if error.kind == StoreErrorKind::Damaged {
+                        error!(session = %self.connection.session_id, ?blob, %error, "body broke off; connection dropped");
+                        if let (StoreErrorKind::Damaged, Some(blob)) = (error.kind, blob) {
                             self.connection.ports.suspects.add(blob);
                         }
                     }
@@ -412,11 +428,14 @@ impl<'a> Driver<'a> {
     }
 
     async fn commit(&mut self, deletes: DeleteSet) -> Result<restante_store::Committed, Refusal> {
-        let Some(lock) = self.hold.as_mut().and_then(|hold| hold.lock.take()) else {
+        let ports = self.connection.ports;
+        let Some((lock, truth)) = self.hold.as_mut().and_then(|hold| {
+            let truth = Truth::of(&hold.messages, ports);
+            hold.lock.take().map(|lock| (lock, truth))
+        }) else {
             return Err(Refusal::NotDeleted);
         };
-        let index = Arc::clone(&self.connection.ports.index);
-        let (result, lock) = update::commit(index, lock, self.connection.session_id, deletes).await;
+        let (result, lock) = update::commit(truth, lock, self.connection.session_id, deletes).await;
         failpoint("update.unanswered");
         if let Some(hold) = &mut self.hold {
             hold.lock = lock;
@@ -482,7 +501,7 @@ async fn lock(
     ports: &Ports,
     session: SessionId,
     authenticated: &Authenticated,
-) -> Result<(MaildropLock, Listing), Refusal> {
+) -> Result<(MaildropLock, Snapshot, Messages), Refusal> {
     let maildrop = authenticated.account().id.maildrop();
     let lock = MaildropLock::open(Arc::clone(&ports.locks), maildrop, session)
         .await
@@ -491,7 +510,7 @@ async fn lock(
             fault::open(&error)
         })?;
     match list(ports, session, authenticated, &lock).await {
-        Ok(listing) => Ok((lock, listing)),
+        Ok((snapshot, messages)) => Ok((lock, snapshot, messages)),
         Err(refusal) => {
             give_back(lock, session).await;
             Err(refusal)
@@ -505,7 +524,7 @@ async fn list(
     session: SessionId,
     authenticated: &Authenticated,
     lock: &MaildropLock,
-) -> Result<Listing, Refusal> {
+) -> Result<(Snapshot, Messages), Refusal> {
     let maildrop = authenticated.account().id.maildrop();
     match ports.authenticator.logged_in(authenticated).await {
         Ok(true) => {}
@@ -515,13 +534,33 @@ async fn list(
             return Err(Refusal::Unavailable);
         }
     }
-    let listing = ports.index.snapshot(lock.fence()).await;
-    listing
-        .and_then(|listing| window::apply(listing, authenticated.policy(), ports.clock.wall()))
-        .map_err(|error| {
-            error!(%session, %maildrop, %error, "maildrop cannot be listed");
-            Refusal::Unavailable
-        })
+    messages_of(ports, authenticated, lock).await.map_err(|error| {
+        error!(%session, %maildrop, %error, "maildrop cannot be listed");
+        Refusal::Unavailable
+    })
+}
+
+/// The messages in the window of the tenant's rules, from where the tenant's mail is.
+async fn messages_of(
+    ports: &Ports,
+    authenticated: &Authenticated,
+    lock: &MaildropLock,
+) -> Result<(Snapshot, Messages), StoreError> {
+    let (account, policy) = (authenticated.account(), authenticated.policy());
+    // A storage that is no longer configured keeps nobody from what other storages have.
+    let storage = ports.blobs.id(&account.storage).ok();
+    if let Some(system) = storage.and_then(|storage| ports.blobs.foreign(storage)) {
+        let owner = Owner {
+            maildrop: account.id.maildrop(),
+            name: account.name.to_string(),
+        };
+        let newest = policy.listing_messages.map_or(usize::MAX, |n| n as usize);
+        let (maildrop, snapshot) = ForeignMaildrop::open(Arc::clone(system), owner, newest).await?;
+        return Ok((snapshot, Messages::Foreign(Arc::new(maildrop))));
+    }
+    let listing = ports.index.snapshot(lock.fence()).await?;
+    let listing = window::apply(listing, policy, ports.clock.wall())?;
+    Ok((listing.snapshot, Messages::Own(listing.bodies)))
 }
 
 async fn give_back(lock: MaildropLock, session: SessionId) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use restante_auth::{Authenticated, LiveLogin, Policy, UsageLimiter};
 use restante_lock::MaildropLock;
 use restante_session::Refusal;
-use restante_store::BodyRef;
+use restante_store::{BodyRef, ForeignMaildrop};
 use restante_types::{AccountId, SessionId, TenantId};
 use restante_wire::Expire;
 use tokio::time::timeout;
@@ -23,10 +23,19 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Hold {
     /// Gone while the deletions are being written, and when that broke off.
     pub(crate) lock: Option<MaildropLock>,
-    pub(crate) bodies: Vec<BodyRef>,
+    pub(crate) messages: Messages,
     pub(crate) seat: Seat,
     pub(crate) reading: Option<Reading>,
     pub(crate) place: Option<Place>,
+}
+
+/// Where the messages that the session numbers are.
+#[derive(Clone, Debug)]
+pub(crate) enum Messages {
+    /// In our own index and storages.
+    Own(Vec<BodyRef>),
+    /// In another mail system.
+    Foreign(Arc<ForeignMaildrop>),
 }
 
 /// One of a tenant's places for sessions.

@@ -1,5 +1,6 @@
 //! POP3 on the connections of one listener.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Pop3Settings {
     pub rate_floor: RateFloor,
     /// How long an open maildrop may go on once the server drains, until its client sends QUIT.
     pub drain_grace: Duration,
+    /// Where messages of other mail systems wait while they are compared with what was listed.
+    pub spool_directory: PathBuf,
 }
 
 /// Serves POP3 connections.

@@ -3,27 +3,50 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use restante_lock::MaildropLock;
+use restante_lock::{LockManager, MaildropLock};
 use restante_session::{DeleteSet, Refusal};
-use restante_store::{Committed, MailIndex, StoreErrorKind};
+use restante_store::{Committed, ForeignMaildrop, MailIndex, StoreErrorKind};
 use restante_types::SessionId;
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
+
+use crate::Ports;
+use crate::hold::Messages;
 
 /// How long an unknown outcome is asked for before the client is told that it is unknown.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Who decides which messages exist.
+pub(crate) enum Truth {
+    /// Our own index.
+    Own(Arc<dyn MailIndex>),
+    /// Another mail system. It knows no fence that the host could rely on, so the lock is asked before each call.
+    Foreign(Arc<ForeignMaildrop>, Arc<dyn LockManager>),
+}
+
+impl Truth {
+    pub(crate) fn of(messages: &Messages, ports: &Ports) -> Self {
+        match messages {
+            Messages::Own(_) => Self::Own(Arc::clone(&ports.index)),
+            Messages::Foreign(maildrop) => Self::Foreign(Arc::clone(maildrop), Arc::clone(&ports.locks)),
+        }
+    }
+}
+
 /// Commits on a task of its own, so that neither a client that went away nor a drain interrupts it. The lock goes
 /// along and comes back: it is not released while the outcome is open.
 pub(crate) async fn commit(
-    index: Arc<dyn MailIndex>,
+    truth: Truth,
     lock: MaildropLock,
     session: SessionId,
     deletes: DeleteSet,
 ) -> (Result<Committed, Refusal>, Option<MaildropLock>) {
     let task = tokio::spawn(async move {
-        let result = decide(&*index, &lock, session, &deletes).await;
+        let result = match truth {
+            Truth::Own(index) => decide(&*index, &lock, session, &deletes).await,
+            Truth::Foreign(maildrop, locks) => remove(&maildrop, &*locks, &lock, session, &deletes).await,
+        };
         (result, lock)
     });
     match task.await {
@@ -64,5 +87,47 @@ async fn decide(
             }
             Err(_) => sleep(PAUSE).await,
         }
+    }
+}
+
+/// Has another mail system remove the messages. The same call may come twice there, so a lost answer is asked for by
+/// calling again; once one was lost, a later failure does not tell that nothing was removed.
+async fn remove(
+    maildrop: &ForeignMaildrop,
+    locks: &dyn LockManager,
+    lock: &MaildropLock,
+    session: SessionId,
+    deletes: &DeleteSet,
+) -> Result<Committed, Refusal> {
+    let fence = lock.fence();
+    let until = Instant::now() + PATIENCE;
+    let mut is_unknown = false;
+    loop {
+        let refusal = match locks.probe(&[*fence]).await {
+            Ok(superseded) if superseded.is_empty() => match maildrop.remove(fence, session, deletes).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(error) => {
+                    warn!(%session, %fence, %error, n_deletes = deletes.len(), "removal in another mail system failed");
+                    is_unknown |= error.kind.outcome_unknown();
+                    match error.kind {
+                        StoreErrorKind::Fenced => Refusal::Expired,
+                        _ => Refusal::NotDeleted,
+                    }
+                }
+            },
+            Ok(_) => Refusal::Expired,
+            Err(error) => {
+                warn!(%session, %fence, %error, "it cannot be known whether a later session holds the maildrop");
+                Refusal::NotDeleted
+            }
+        };
+        if !is_unknown {
+            return Err(refusal);
+        }
+        if refusal == Refusal::Expired || Instant::now() >= until {
+            error!(%session, %fence, "it stays unknown whether messages were deleted");
+            return Err(Refusal::OutcomeUnknown);
+        }
+        sleep(PAUSE).await;
     }
 }

@@ -282,4 +282,31 @@ statements! {
         WHERE account_id = ?2 AND (?1 IS NULL OR tenant_id = ?1) AND (?3 IS NULL OR action = ?3)
             AND audit_id < ?4
         ORDER BY audit_id DESC LIMIT ?5";
+
+    PLUGINS = "SELECT p.name, p.is_enabled, p.component, length(c.octets), p.previous, p.installed_at
+        FROM plugin p JOIN plugin_component c ON c.sha256 = p.component
+        ORDER BY p.name";
+    COMPONENT = "SELECT octets FROM plugin_component WHERE sha256 = ?1";
+    ADD_COMPONENT = "INSERT INTO plugin_component (sha256, octets) VALUES (?1, ?2) ON CONFLICT (sha256) DO NOTHING";
+    INSTALL_PLUGIN = "INSERT INTO plugin (name, component, installed_at) VALUES (?1, ?2, ?3)
+        ON CONFLICT (name) DO UPDATE SET component = excluded.component, installed_at = excluded.installed_at,
+            previous = CASE WHEN component = excluded.component THEN previous ELSE component END";
+    ENABLE_PLUGIN = "UPDATE plugin SET is_enabled = ?2 WHERE name = ?1";
+    ROLL_BACK_PLUGIN = "UPDATE plugin SET component = previous, previous = component, installed_at = ?2
+        WHERE name = ?1 AND previous IS NOT NULL";
+    REMOVE_PLUGIN = "DELETE FROM plugin WHERE name = ?1";
+    FORGET_COMPONENTS = "DELETE FROM plugin_component WHERE sha256 NOT IN
+        (SELECT component FROM plugin UNION SELECT previous FROM plugin WHERE previous IS NOT NULL)";
+
+    PLUGIN_VALUE = "SELECT value FROM plugin_value WHERE storage = ?1 AND tenant_id = ?2 AND key = ?3";
+    SET_PLUGIN_VALUE = "INSERT INTO plugin_value (storage, tenant_id, key, value) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (storage, tenant_id, key) DO UPDATE SET value = excluded.value";
+    ADD_PLUGIN_VALUE = "INSERT INTO plugin_value (storage, tenant_id, key, value) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (storage, tenant_id, key) DO NOTHING";
+    CHANGE_PLUGIN_VALUE = "UPDATE plugin_value SET value = ?5
+        WHERE storage = ?1 AND tenant_id = ?2 AND key = ?3 AND value = ?4";
+    DELETE_PLUGIN_VALUE = "DELETE FROM plugin_value WHERE storage = ?1 AND tenant_id = ?2 AND key = ?3";
+    PLUGIN_KEYS = "SELECT key FROM plugin_value
+        WHERE storage = ?1 AND tenant_id = ?2 AND key >= ?3 AND key > ?4 AND substr(key, 1, length(?3)) = ?3
+        ORDER BY key LIMIT ?5";
 }

@@ -8,12 +8,15 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use restante_auth::{DirectoryAdmin, LoginName, NewAccount, TenantPatch};
 use restante_conformance::{
-    DirectoryFixture, LockManagerFixture, MailIndexFixture, directory_suite, lock_manager_suite,
-    mail_index_suite,
+    DirectoryFixture, KeyValueFixture, LockManagerFixture, MailIndexFixture, PluginRegistryFixture,
+    directory_suite, key_value_suite, lock_manager_suite, mail_index_suite, plugin_registry_suite,
 };
 use restante_lock::LockManager;
-use restante_sqlite::{Sqlite, SqliteDirectory, SqliteLockManager, SqliteMailIndex, SqliteOptions};
-use restante_store::{BlobLedger, Custody, MailIndex, Quota};
+use restante_sqlite::{
+    Sqlite, SqliteDirectory, SqliteKeyValueStore, SqliteLockManager, SqliteMailIndex, SqliteOptions,
+    SqlitePluginRegistry,
+};
+use restante_store::{BlobLedger, Custody, KeyValueStore, MailIndex, PluginRegistry, Quota};
 use restante_types::{Clock, MaildropId, SystemClock, TenantId};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -37,6 +40,8 @@ struct Ports {
     index: Arc<SqliteMailIndex>,
     locks: Arc<SqliteLockManager>,
     directory: Arc<SqliteDirectory>,
+    values: Arc<SqliteKeyValueStore>,
+    plugins: Arc<SqlitePluginRegistry>,
 }
 
 struct OneFile {
@@ -69,6 +74,8 @@ async fn ports(folder: &TempDir) -> Ports {
         index: Arc::new(SqliteMailIndex::new(&db, &locks, Arc::clone(&clock))),
         locks: Arc::new(locks),
         directory: Arc::new(SqliteDirectory::watching(&db, clock)),
+        values: Arc::new(SqliteKeyValueStore::new(&db)),
+        plugins: Arc::new(SqlitePluginRegistry::new(&db)),
     }
 }
 
@@ -196,6 +203,30 @@ impl DirectoryFixture for OneFile {
     }
 }
 
+#[async_trait]
+impl KeyValueFixture for OneFile {
+    fn store(&self) -> Arc<dyn KeyValueStore> {
+        Arc::clone(&self.ports().values) as _
+    }
+
+    async fn restart(&mut self) {
+        self.reopen().await;
+    }
+}
+
+#[async_trait]
+impl PluginRegistryFixture for OneFile {
+    fn registry(&self) -> Arc<dyn PluginRegistry> {
+        Arc::clone(&self.ports().plugins) as _
+    }
+
+    async fn restart(&mut self) {
+        self.reopen().await;
+    }
+}
+
 mail_index_suite!(open);
+key_value_suite!(open);
+plugin_registry_suite!(open);
 lock_manager_suite!(open);
 directory_suite!(open);

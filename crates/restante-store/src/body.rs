@@ -5,7 +5,7 @@ use restante_message::BodyCheck;
 use restante_types::Octets;
 use restante_wire::TopCutter;
 
-use crate::{BlobReader, BlobStores, BodyRef, OctetRange, StoreError, StoreErrorKind};
+use crate::{BlobReader, BlobStores, BodyRef, OctetRange, Spooled, StoreError, StoreErrorKind};
 
 /// Proof that every octet of a body came and that its digest is the one recorded at delivery. Made by
 /// [`Body::finish`] alone.
@@ -59,6 +59,21 @@ impl Body {
             crc64: body.crc64,
         };
         Self::open(stores, body, expected, Some(TopCutter::new(lines))).await
+    }
+
+    /// Reads a message that was fetched and checked: whole, or its header section and `lines` lines.
+    pub fn of_spooled(message: &Spooled, lines: Option<u64>) -> Self {
+        let measured = message.measured();
+        Self {
+            reader: Box::new(message.reader()),
+            check: BodyCheck::new(),
+            expected: Expected {
+                octets: measured.octets,
+                crc64: measured.crc64,
+            },
+            cutter: lines.map(TopCutter::new),
+            has_dot_lines: measured.has_dot_lines,
+        }
     }
 
     async fn open(

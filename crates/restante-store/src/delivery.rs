@@ -11,7 +11,8 @@ use restante_types::{Clock, MaildropId, Octets, UniqueId};
 use tokio::time::timeout;
 
 use crate::{
-    BlobStores, Delivered, MailIndex, NewMessage, Spooled, StorageId, StoreError, StoreErrorKind, failpoint,
+    BlobStores, Delivered, MailIndex, NewMessage, Owner, Spooled, StorageId, StoreError, StoreErrorKind,
+    failpoint,
 };
 
 /// How long one delivery may take. Far below the grace time of a reservation, which is an hour.
@@ -22,6 +23,8 @@ const DEADLINE: Duration = Duration::from_mins(15);
 pub struct Delivery {
     /// Who receives it.
     pub maildrop: MaildropId,
+    /// The account's name, by which another mail system knows it.
+    pub name: Arc<str>,
     /// The storage that takes its octets.
     pub storage: StorageId,
     /// As [`NewMessage::needs_utf8`].
@@ -33,10 +36,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// An ordinary one: a fresh unique-id, and identical messages are two messages.
-    pub const fn new(maildrop: MaildropId, storage: StorageId) -> Self {
+    /// An ordinary one to the account `name`: a fresh unique-id, and identical messages are two messages.
+    pub fn new(maildrop: MaildropId, name: impl Into<Arc<str>>, storage: StorageId) -> Self {
         Self {
             maildrop,
+            name: name.into(),
             storage,
             needs_utf8: false,
             unique_id: None,
@@ -78,11 +82,20 @@ impl Deliverer {
         &self.stores
     }
 
-    /// Whether the maildrop has room for a message of `octets`: a courtesy, [`Deliverer::deliver`] decides.
+    /// Whether the maildrop has room for a message of `octets` in `storage`: a courtesy, [`Deliverer::deliver`] decides.
+    /// Another mail system is not asked, it has rules of its own.
     ///
     /// # Errors
     /// `OverQuota` if it has not; otherwise as [`MailIndex::usage`].
-    pub async fn check_room(&self, maildrop: MaildropId, octets: Octets) -> Result<(), StoreError> {
+    pub async fn check_room(
+        &self,
+        maildrop: MaildropId,
+        storage: StorageId,
+        octets: Octets,
+    ) -> Result<(), StoreError> {
+        if self.stores.foreign(storage).is_some() {
+            return Ok(());
+        }
         let (usage, quota) = self.index.usage(maildrop).await?;
         if quota.admits(usage, octets) {
             Ok(())
@@ -111,10 +124,23 @@ impl Deliverer {
             maildrop, storage, ..
         } = delivery;
         let measured = *message.measured();
+        if let Some(system) = self.stores.foreign(storage) {
+            let owner = Owner {
+                maildrop,
+                name: delivery.name.to_string(),
+            };
+            let unique_id = system
+                .append(&owner, measured.octets, &mut message.reader())
+                .await?;
+            return Ok(Delivered {
+                unique_id,
+                is_repeat: false,
+            });
+        }
         let store = self.stores.get(storage)?;
         // Of one that may be a repeat only the index knows whether it needs room.
         if !delivery.deduplicate {
-            self.check_room(maildrop, measured.octets).await?;
+            self.check_room(maildrop, storage, measured.octets).await?;
         }
         let blob = self.index.reserve(maildrop, storage).await?;
         failpoint("deliver.reserved");

@@ -12,12 +12,16 @@ mod delivery;
 mod error;
 mod failpoint;
 mod faulty;
+mod foreign;
 mod index;
+mod key_value;
 mod limit;
 mod memory_blob;
+mod memory_foreign;
 mod memory_index;
 mod metered;
 mod mover;
+mod plugin_registry;
 mod reader;
 #[cfg(test)]
 mod scene;
@@ -36,15 +40,19 @@ pub use delivery::{Deliverer, Delivery};
 pub use error::{StoreError, StoreErrorKind};
 pub use failpoint::failpoint;
 pub use faulty::{Fault, FaultPlan, Faulty};
+pub use foreign::{ForeignEntry, ForeignMaildrop, ForeignMaildrops, Owner};
 pub use index::{
     BlobLedger, BodyRef, Committed, Condemned, Delivered, Listing, ListingBuilder, MailIndex, NewMessage,
     Quota, REPEAT_WINDOW, Usage,
 };
+pub use key_value::{KeySpace, KeyValueStore, MemoryKeyValueStore};
 pub use limit::Limit;
 pub use memory_blob::MemoryBlobStore;
+pub use memory_foreign::MemoryForeignMaildrops;
 pub use memory_index::MemoryMailIndex;
 pub use metered::{CallResult, Metered, StoreCall, StoreObserver};
 pub use mover::{MoveEvent, Mover};
+pub use plugin_registry::{ComponentDigest, InstalledPlugin, MemoryPluginRegistry, PluginRegistry};
 pub use reader::{BytesReader, ExactReader};
 pub use spool::{Spool, SpoolError, SpoolReader, SpoolSettings, Spooled};
 pub use stores::BlobStores;

@@ -61,7 +61,7 @@ impl Scene {
         let message = spool.finish().await.unwrap();
         let index = Arc::clone(&self.index);
         let deliverer = Deliverer::new(index, Arc::clone(&self.stores), Arc::new(SystemClock));
-        let delivered = deliverer.deliver(Delivery::new(self.maildrop, OLD), &message);
+        let delivered = deliverer.deliver(Delivery::new(self.maildrop, "", OLD), &message);
         delivered.await.unwrap();
     }
 

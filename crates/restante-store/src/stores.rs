@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::{BlobStore, StorageId, StoreError, StoreErrorKind};
+use crate::{BlobStore, ForeignMaildrops, StorageId, StoreError, StoreErrorKind};
 
 /// Every storage of the configuration, fixed once the server runs.
 #[derive(Debug, Default)]
 pub struct BlobStores {
     stores: BTreeMap<StorageId, Arc<dyn BlobStore>>,
+    foreign: BTreeMap<StorageId, Arc<dyn ForeignMaildrops>>,
     ids: HashMap<String, StorageId>,
 }
 
@@ -31,16 +32,40 @@ impl BlobStores {
         name: impl Into<String>,
         store: Arc<dyn BlobStore>,
     ) -> Result<(), StoreError> {
-        let name = name.into();
-        if self.stores.contains_key(&id) || self.ids.contains_key(&name) {
+        self.name_storage(id, name.into())?;
+        self.stores.insert(id, store);
+        Ok(())
+    }
+
+    /// Adds another mail system, which keeps whole maildrops, in the same way.
+    ///
+    /// # Errors
+    /// As [`BlobStores::add`].
+    pub fn add_foreign(
+        &mut self,
+        id: StorageId,
+        name: impl Into<String>,
+        system: Arc<dyn ForeignMaildrops>,
+    ) -> Result<(), StoreError> {
+        self.name_storage(id, name.into())?;
+        self.foreign.insert(id, system);
+        Ok(())
+    }
+
+    fn name_storage(&mut self, id: StorageId, name: String) -> Result<(), StoreError> {
+        if self.name(id).is_some() || self.ids.contains_key(&name) {
             return Err(invalid(
                 "add_storage",
                 format!("storage {name} ({}) is there twice", id.0),
             ));
         }
-        self.stores.insert(id, store);
         self.ids.insert(name, id);
         Ok(())
+    }
+
+    /// The mail system that a tenant chose; `None` if what it chose keeps blobs.
+    pub fn foreign(&self, id: StorageId) -> Option<&Arc<dyn ForeignMaildrops>> {
+        self.foreign.get(&id)
     }
 
     /// The storage that keeps a message.
@@ -49,14 +74,16 @@ impl BlobStores {
     /// `Invalid`, naming the key, if the configuration no longer has it.
     pub fn get(&self, id: StorageId) -> Result<&Arc<dyn BlobStore>, StoreError> {
         self.stores.get(&id).ok_or_else(|| {
-            invalid(
-                "find_storage",
-                format!("storage number {} is not configured", id.0),
-            )
+            let why = if self.foreign.contains_key(&id) {
+                "keeps whole maildrops of another mail system, no single messages"
+            } else {
+                "is not configured"
+            };
+            invalid("find_storage", format!("storage number {} {why}", id.0))
         })
     }
 
-    /// Every storage, in the order of the keys.
+    /// Every storage of blobs, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (StorageId, &Arc<dyn BlobStore>)> {
         self.stores.iter().map(|(id, store)| (*id, store))
     }

@@ -155,7 +155,7 @@ impl Backends {
         let message = spool.finish().await.expect("the message can be spooled");
         let maildrop = self.id(account).maildrop();
         self.deliverer
-            .deliver(Delivery::new(maildrop, STORAGE), &message)
+            .deliver(Delivery::new(maildrop, "", STORAGE), &message)
             .await
             .expect("the message can be delivered")
             .unique_id

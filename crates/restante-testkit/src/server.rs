@@ -408,6 +408,7 @@ impl Listening {
             tenant: self.tenant,
             rate_floor: self.rate_floor,
             drain_grace: self.drain_grace,
+            spool_directory: std::env::temp_dir(),
         };
         let service = Pop3Service::new(self.ports.clone(), settings);
         let rules = self.rules(self.proxy.clone(), refusal);

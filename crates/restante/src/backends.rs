@@ -1,6 +1,7 @@
 //! The registry: which technology stands behind which contract. A line per technology; nobody else names one.
 
 mod node;
+mod plugins;
 mod storages;
 
 use std::fs::DirBuilder;
@@ -13,18 +14,21 @@ use anyhow::{Context, anyhow};
 use restante_auth::{Actor, DirectoryAdmin, FallbackLimiter, Limiter, MemoryLimiter};
 use restante_config::{Config, DatabaseUrl, DirectoryKind, ServiceUrl, Storage};
 use restante_lock::{LockDesk, LockManager};
+use restante_plugin::{Plugins, digest};
 use restante_postgres::{
     LeaseOptions, Pg, PgDirectory, PgLockDesk, PgLockManager, PgMailIndex, PgOptions, PgViewDirectory, Pooler,
 };
 use restante_redis::{RedisLimiter, RedisOptions};
 use restante_sqlite::{Sqlite, SqliteDirectory, SqliteLockManager, SqliteMailIndex, SqliteOptions};
-use restante_store::{BlobLedger, BlobStores, Custody, MailIndex, StorageId, Timeout};
-use restante_types::{Secret, SystemClock};
+use restante_store::{BlobLedger, BlobStores, Custody, MailIndex, PluginRegistry, StorageId, Timeout};
+use restante_types::{Clock as _, Secret, SystemClock};
 
 use crate::output::Failure;
 use crate::password;
 
 use node::Node;
+use plugins::Slots;
+pub(crate) use plugins::{COMPILE, grants, limits, temporary_cache, workshop};
 pub(crate) use restante_object_store::Probed;
 pub(crate) use storages::Buckets;
 use storages::Storages;
@@ -42,6 +46,10 @@ pub(crate) struct Backends {
     pub(crate) buckets: Buckets,
     /// Where sessions are served; a tool beside a server has none.
     pub(crate) locks: Option<Arc<dyn LockManager>>,
+    /// Which plugins are installed.
+    pub(crate) registry: Arc<dyn PluginRegistry>,
+    /// The plugins that are configured, loaded.
+    pub(crate) plugins: Option<Arc<Plugins>>,
     /// The index as an operator's tools see it.
     pub(crate) custody: Arc<dyn Custody>,
     /// The locks of all frontends; none where one process keeps them in memory.
@@ -80,6 +88,15 @@ impl Backends {
         Ok(backends)
     }
 
+    /// Installs a component and opens nothing else.
+    pub(crate) async fn install_only(config: &Config, name: &str, component: &[u8]) -> Result<(), Failure> {
+        let registry = plugins::registry(&Database::open(config).await?);
+        registry
+            .install(name, digest(component), component.to_vec(), SystemClock.wall())
+            .await
+            .map_err(Failure::setup)
+    }
+
     async fn over(config: &Config, purpose: Purpose<'_>) -> Result<Self, Failure> {
         match Database::open(config).await? {
             Database::Sqlite(db) => Self::over_sqlite(config, db, purpose).await,
@@ -106,16 +123,19 @@ impl Backends {
             }
         };
         let index = Arc::new(index);
-        let storages = Storages::open(config, &Database::Sqlite(db)).await?;
+        let directory: Arc<dyn DirectoryAdmin> = Arc::new(directory);
+        let stores = Stores::open(config, &Database::Sqlite(db), &directory).await?;
         Ok(Self {
-            directory: Arc::new(directory),
+            directory,
             custody: Arc::clone(&index) as Arc<dyn Custody>,
             desk: None,
             _node: None,
             ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
             index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
-            blobs: Arc::new(storages.blobs),
-            buckets: storages.buckets,
+            blobs: Arc::new(stores.storages.blobs),
+            buckets: stores.storages.buckets,
+            registry: stores.registry,
+            plugins: stores.plugins,
             locks,
         })
     }
@@ -139,7 +159,7 @@ impl Backends {
             (DirectoryKind::Views, _) => Arc::new(PgViewDirectory::open(&db).await.map_err(Failure::setup)?),
         };
         let desk = Arc::new(PgLockDesk::new(&db));
-        let storages = Storages::open(config, &Database::Postgres(db)).await?;
+        let stores = Stores::open(config, &Database::Postgres(db), &directory).await?;
         Ok(Self {
             directory,
             custody: Arc::clone(&index) as Arc<dyn Custody>,
@@ -147,9 +167,39 @@ impl Backends {
             _node: node,
             ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
             index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
-            blobs: Arc::new(storages.blobs),
-            buckets: storages.buckets,
+            blobs: Arc::new(stores.storages.blobs),
+            buckets: stores.storages.buckets,
+            registry: stores.registry,
+            plugins: stores.plugins,
             locks,
+        })
+    }
+}
+
+/// The storages, and the plugins behind some of them.
+struct Stores {
+    storages: Storages,
+    registry: Arc<dyn PluginRegistry>,
+    plugins: Option<Arc<Plugins>>,
+}
+
+impl Stores {
+    async fn open(
+        config: &Config,
+        db: &Database,
+        directory: &Arc<dyn DirectoryAdmin>,
+    ) -> Result<Self, Failure> {
+        let registry = plugins::registry(db);
+        let slots = Slots::open(config, db, Arc::clone(directory))?;
+        let storages = Storages::open(config, db, &slots).await?;
+        let plugins = slots.follow(config, Arc::clone(&registry))?;
+        if let Some(plugins) = &plugins {
+            plugins.look().await.map_err(Failure::setup)?;
+        }
+        Ok(Self {
+            storages,
+            registry,
+            plugins,
         })
     }
 }

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::command::{
-    account, alias, app_password, audit, certificate, collector, deliver, demo, domain, policy, restore,
-    session, storage, tenant, verify,
+    account, alias, app_password, audit, certificate, collector, deliver, demo, domain, plugin, policy,
+    restore, session, storage, tenant, verify,
 };
 
 /// The POP3 tier of a hosted e-mail provider.
@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// What tenants lay down for their users
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Storage plugins in WebAssembly
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Who did what
     #[command(subcommand)]
     Audit(audit::AuditCommand),

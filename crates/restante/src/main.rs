@@ -21,6 +21,13 @@ use crate::cli::Cli;
 use crate::output::Failure;
 
 fn main() -> ExitCode {
+    // Before a runtime is there: compiling takes away most of what the process may use.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == backends::COMPILE)
+    {
+        return ExitCode::from(restante_plugin::compile_for_parent());
+    }
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

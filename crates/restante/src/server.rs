@@ -17,6 +17,7 @@ use restante_net::{
     TlsFloor, TlsSettings, TlsStack, open_file_limit, pairs_in, raise_open_file_limit,
 };
 use restante_oauth::{OauthLimits, OauthOptions, OauthVerifier};
+use restante_plugin::Plugins;
 use restante_sasl::LoginMechanism;
 use restante_server::{Entry, Expiry, Oversight, Pop3Service, Pop3Settings, Ports, refusal_line};
 use restante_session::SessionPolicy;
@@ -43,6 +44,7 @@ pub(crate) struct Server {
     listeners: Vec<Bound>,
     certificates: Option<Arc<CertificateStore>>,
     collector: Option<Collector>,
+    plugins: Option<Arc<Plugins>>,
     oversight: Oversight,
     expiry: Expiry,
     authenticator: Arc<Authenticator>,
@@ -128,6 +130,7 @@ impl Server {
             files: watched(config),
             certificates,
             authenticator: Arc::clone(&ports.authenticator),
+            plugins: backends.plugins.clone(),
             oversight,
             expiry: Expiry {
                 ledger: Arc::clone(&backends.ledger),
@@ -163,6 +166,7 @@ impl Server {
             listeners,
             certificates,
             collector,
+            plugins,
             oversight,
             expiry,
             authenticator,
@@ -190,12 +194,24 @@ impl Server {
         let expiring = tokio::spawn(async move {
             expiry.run().await;
         });
+        let following_plugins = tokio::spawn(async move {
+            if let Some(plugins) = plugins {
+                plugins.run().await;
+            }
+        });
         let overseeing = tokio::spawn(oversight.run());
         let watching = tokio::spawn(watch_files(certificates.clone(), config, files));
         let following = follow(signals, drain.clone(), deadline, certificates, config_path);
         let signals = tokio::spawn(following);
         let report = drain.finished().await;
-        for task in [signals, collecting, expiring, overseeing, watching] {
+        for task in [
+            signals,
+            collecting,
+            expiring,
+            following_plugins,
+            overseeing,
+            watching,
+        ] {
             task.abort();
         }
         authenticator.flush_audit(AUDIT_FLUSH).await;
@@ -535,6 +551,7 @@ fn pop3_settings(
             window: Duration::from_secs(limits.minimum_read_window_secs),
         },
         drain_grace: Duration::from_secs(config.drain.grace_secs),
+        spool_directory: spool_directory(config).map_err(Failure::setup)?,
     })
 }
 

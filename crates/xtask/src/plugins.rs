@@ -1,7 +1,11 @@
 //! Plugins built from source: every folder of `plugins/` becomes a component in `target/plugins`.
 //!
-//! No component is ever committed. Start at [`build`]; `toolchain` knows what compiles them.
+//! No component is ever committed. Start at [`build`]. Rust has cargo and a `toolchain`, other languages a `compiler`.
 
+mod c;
+mod compiler;
+mod javascript;
+mod source;
 mod toolchain;
 
 use std::fs;
@@ -10,27 +14,34 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use wit_component::ComponentEncoder;
 
+use crate::plugins::compiler::Compiler;
 use crate::plugins::toolchain::Toolchain;
 use crate::shell::{Workspace, succeed};
 
+const COMPILERS: [Compiler; 2] = [c::C, javascript::JAVASCRIPT];
+
 /// Builds all of them; cheap when nothing has changed.
 pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
-    let folders = folders(&workspace.root.join("plugins"))?;
     let out = workspace.metadata.target_directory.as_std_path().join("plugins");
+    fs::create_dir_all(out.join("build")).with_context(|| out.display().to_string())?;
     let toolchain = Toolchain::find_or_bring(workspace, &out.join("toolchain"))?;
-    for folder in folders {
+    for folder in folders(&workspace.root.join("plugins"))? {
         let name = folder
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let component = compile(workspace, &toolchain, &folder, &name, &out)
-            .with_context(|| format!("plugins/{name} cannot be built"))?;
         let file = out.join(format!("{name}.wasm"));
-        if fs::read(&file).ok().as_ref() != Some(&component) {
-            fs::write(&file, &component).with_context(|| file.display().to_string())?;
+        match COMPILERS.iter().find(|compiler| compiler.is_for(&folder)) {
+            Some(compiler) => compiler.build(workspace, &name, &folder, &out),
+            None => compile(workspace, &toolchain, &folder, &name, &out)
+                .and_then(|component| save(&file, &component)),
         }
-        println!("plugins: {name}.wasm, {} octets", component.len());
+        .with_context(|| format!("plugins/{name} cannot be built"))?;
+        let octets = fs::metadata(&file)
+            .with_context(|| file.display().to_string())?
+            .len();
+        println!("plugins: {name}.wasm, {octets} octets");
     }
     Ok(())
 }
@@ -39,12 +50,19 @@ fn folders(plugins: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(plugins).with_context(|| plugins.display().to_string())? {
         let folder = entry?.path();
-        if folder.join("Cargo.toml").is_file() {
+        if folder.join("Cargo.toml").is_file() || COMPILERS.iter().any(|compiler| compiler.is_for(&folder)) {
             folders.push(folder);
         }
     }
     folders.sort();
     Ok(folders)
+}
+
+fn save(file: &Path, component: &[u8]) -> anyhow::Result<()> {
+    if fs::read(file).is_ok_and(|saved| saved == component) {
+        return Ok(());
+    }
+    fs::write(file, component).with_context(|| file.display().to_string())
 }
 
 fn compile(

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::area::plugin::PluginStorage;
+
 /// Where the octets of messages live. The name is letters a-z, digits, `-` and `_`. A message stays where it was put
 /// until `restante storage move`; a storage that still holds messages must stay in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +23,8 @@ pub enum Storage {
     /// Objects of a bucket of S3, or of a service that speaks its protocol. The bucket must exist, and should have a
     /// lifecycle rule that removes incomplete uploads after a day.
     S3(S3),
+    /// Kept by a plugin in WebAssembly, which must be installed.
+    Plugin(PluginStorage),
 }
 
 impl Storage {
@@ -30,6 +34,7 @@ impl Storage {
             Self::File { .. } => "file",
             Self::Postgres {} => "postgres",
             Self::S3(_) => "s3",
+            Self::Plugin(_) => "plugin",
         }
     }
 }

@@ -11,6 +11,8 @@ mod fixture;
 mod blob_store;
 mod custody;
 mod directory;
+mod foreign_maildrops;
+mod key_value;
 mod lock_manager;
 mod mail_index;
 

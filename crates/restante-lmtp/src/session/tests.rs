@@ -23,6 +23,7 @@ fn run(input: &[u8], piece: usize) -> (Vec<u8>, Vec<Message>) {
     let (mut message, mut messages) = (Vec::new(), Vec::new());
     let recipient = Recipient {
         account: AccountId::new(TenantId::new(1).unwrap(), 1).unwrap(),
+        name: "".into(),
         storage: StorageId(1),
     };
     for piece in input.chunks(piece) {
@@ -33,7 +34,7 @@ fn run(input: &[u8], piece: usize) -> (Vec<u8>, Vec<Message>) {
                 Step::LookUp(name) if name.local_part().starts_with('n') => {
                     session.recipient(Err(Reply::NoSuchUser), &mut out);
                 }
-                Step::LookUp(_) => session.recipient(Ok(recipient), &mut out),
+                Step::LookUp(_) => session.recipient(Ok(recipient.clone()), &mut out),
                 Step::Body => {
                     assert!(!body.is_empty());
                     message.append(&mut body);

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use restante_plugin::{
-    KeyValueStore, Limits, MemoryKeyValueStore, Plugin, PluginBlobStore, PluginHost, Tenants,
+    Grants, Limits, Plugin, PluginBlobStore, PluginHost, PluginSlot, Setting, Tenants, World,
 };
-use restante_store::StoreError;
+use restante_store::{KeyValueStore, MemoryKeyValueStore, StoreError};
 use restante_types::TenantId;
 
 /// The component of a plugin, as `cargo xtask plugins` built it.
@@ -27,8 +27,15 @@ pub fn host() -> &'static PluginHost {
     HOST.get_or_init(|| PluginHost::start().unwrap())
 }
 
+pub fn key_value() -> Grants {
+    Grants {
+        key_value: true,
+        ..Grants::default()
+    }
+}
+
 pub fn plugin(name: &'static str) -> Plugin {
-    host().compile(&component(name), &["key-value"]).unwrap()
+    host().compile(&component(name), &key_value()).unwrap()
 }
 
 /// Tenants 1 to 19, a few at a time.
@@ -42,13 +49,30 @@ impl Tenants for FewTenants {
     }
 }
 
+pub fn slot(plugin: Plugin, limits: Limits) -> Arc<PluginSlot> {
+    let slot = PluginSlot::new("under-test", limits, key_value());
+    slot.set(plugin);
+    Arc::new(slot)
+}
+
+pub fn setting(config: &str, values: Arc<dyn KeyValueStore>) -> Setting {
+    Setting {
+        storage: "under-test".into(),
+        world: World::BlobStore,
+        config: config.into(),
+        values,
+        inner: None,
+        tenants: Arc::new(FewTenants),
+    }
+}
+
 pub fn store_over(
     plugin: Plugin,
     config: &str,
     limits: Limits,
     values: Arc<dyn KeyValueStore>,
 ) -> PluginBlobStore {
-    PluginBlobStore::new("under-test", plugin, config, limits, values, Arc::new(FewTenants))
+    PluginBlobStore::new(slot(plugin, limits), setting(config, values))
 }
 
 pub fn store(plugin: Plugin, config: &str, limits: Limits) -> PluginBlobStore {

@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     async fn deliver(&self, message: &Spooled) -> Result<Delivered, StoreError> {
-        let delivery = Delivery::new(self.maildrop, STORAGE);
+        let delivery = Delivery::new(self.maildrop, "", STORAGE);
         self.deliverer.deliver(delivery, message).await
     }
 
@@ -143,7 +143,7 @@ async fn a_unique_id_to_keep_is_kept_once() {
     let keep = || {
         let delivery = Delivery {
             unique_id: Some(unique_id.clone()),
-            ..Delivery::new(fixture.maildrop, STORAGE)
+            ..Delivery::new(fixture.maildrop, "", STORAGE)
         };
         fixture.deliverer.deliver(delivery, &message)
     };
@@ -157,7 +157,7 @@ async fn a_storage_that_is_not_configured_is_named() {
     let message = message(b"x\r\n").await;
     let error = fixture
         .deliverer
-        .deliver(Delivery::new(fixture.maildrop, StorageId(7)), &message)
+        .deliver(Delivery::new(fixture.maildrop, "", StorageId(7)), &message)
         .await
         .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Invalid);

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use restante_config::{Config, S3, Storage};
+use restante_config::{Config, PluginStorage, S3, Storage, World};
 use restante_object_store::{LocalBlobStore, ObjectBlobStore, Probed, S3Options};
+use restante_plugin::{PluginBlobStore, PluginMaildrops};
 use restante_postgres::PgBlobStore;
 use restante_store::{BlobStore, BlobStores, StoreError, Timeout};
 use tracing::warn;
 
 use super::Database;
+use super::plugins::Slots;
 use crate::output::Failure;
 
 /// Threads that wait for files at the same time, for one storage.
@@ -32,26 +34,85 @@ pub(super) struct Storages {
 pub(crate) struct Buckets(Vec<(String, Arc<ObjectBlobStore>)>);
 
 impl Storages {
-    pub(super) async fn open(config: &Config, db: &Database) -> Result<Self, Failure> {
-        let mut storages = Self {
-            blobs: BlobStores::new(),
+    pub(super) async fn open(config: &Config, db: &Database, slots: &Slots) -> Result<Self, Failure> {
+        let mut opening = Opening {
+            config,
+            db,
+            slots,
             buckets: Buckets::default(),
         };
+        let mut blobs = BlobStores::new();
         for (name, storage) in &config.storage {
-            let store: Arc<dyn BlobStore> = match storage {
-                Storage::File { path } => Arc::new(Timeout::new(local(name, path)?, BLOB_LIMIT)),
-                Storage::Postgres {} => Arc::new(Timeout::new(rows(name, db)?, BLOB_LIMIT)),
-                Storage::S3(s3) => {
-                    let bucket = bucket(name, s3)?;
-                    storages.buckets.0.push((name.clone(), Arc::clone(&bucket)));
-                    Arc::new(Timeout::new(bucket, BUCKET_LIMIT))
-                }
-            };
+            // What is beneath a plugin is nobody else's to choose, to audit or to clear.
+            if is_inner(config, name) {
+                continue;
+            }
             let id = db.storage_id(name).await?;
-            storages.blobs.add(id, name, store).map_err(Failure::setup)?;
+            match storage {
+                Storage::Plugin(plugin) if plugin.world == World::Maildrop => {
+                    let system = opening.maildrops(name, plugin)?;
+                    blobs.add_foreign(id, name, system).map_err(Failure::setup)?;
+                }
+                _ => {
+                    let store = opening.store(name, storage)?;
+                    blobs.add(id, name, store).map_err(Failure::setup)?;
+                }
+            }
         }
-        Ok(storages)
+        Ok(Self {
+            blobs,
+            buckets: opening.buckets,
+        })
     }
+}
+
+/// What opening a storage takes.
+struct Opening<'a> {
+    config: &'a Config,
+    db: &'a Database,
+    slots: &'a Slots,
+    buckets: Buckets,
+}
+
+impl Opening<'_> {
+    fn store(&mut self, name: &str, storage: &Storage) -> Result<Arc<dyn BlobStore>, Failure> {
+        Ok(match storage {
+            Storage::File { path } => Arc::new(Timeout::new(local(name, path)?, BLOB_LIMIT)),
+            Storage::Postgres {} => Arc::new(Timeout::new(rows(name, self.db)?, BLOB_LIMIT)),
+            Storage::S3(s3) => {
+                let bucket = bucket(name, s3)?;
+                self.buckets.0.push((name.to_owned(), Arc::clone(&bucket)));
+                Arc::new(Timeout::new(bucket, BUCKET_LIMIT))
+            }
+            // Its calls have limits of their own.
+            Storage::Plugin(plugin) => {
+                let inner = self.beneath(plugin)?;
+                let (slot, setting) = self.slots.of(name, plugin, inner)?;
+                Arc::new(PluginBlobStore::new(slot, setting))
+            }
+        })
+    }
+
+    fn maildrops(&mut self, name: &str, plugin: &PluginStorage) -> Result<Arc<PluginMaildrops>, Failure> {
+        let inner = self.beneath(plugin)?;
+        let (slot, setting) = self.slots.of(name, plugin, inner)?;
+        Ok(Arc::new(PluginMaildrops::new(slot, setting)))
+    }
+
+    fn beneath(&mut self, plugin: &PluginStorage) -> Result<Option<Arc<dyn BlobStore>>, Failure> {
+        let inner = plugin
+            .inner
+            .as_ref()
+            .and_then(|inner| self.config.storage.get_key_value(inner));
+        inner.map(|(name, storage)| self.store(name, storage)).transpose()
+    }
+}
+
+fn is_inner(config: &Config, name: &str) -> bool {
+    config
+        .storage
+        .values()
+        .any(|storage| matches!(storage, Storage::Plugin(plugin) if plugin.inner.as_deref() == Some(name)))
 }
 
 impl Buckets {

@@ -110,6 +110,6 @@ pub(crate) async fn deliver(
         Arc::new(SystemClock),
     );
     let storage = backends.blobs.id(&account.storage)?;
-    let delivery = Delivery::new(account.id.maildrop(), storage);
+    let delivery = Delivery::new(account.id.maildrop(), account.name.to_string(), storage);
     Ok(deliverer.deliver(delivery, message).await?.unique_id)
 }

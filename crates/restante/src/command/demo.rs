@@ -22,38 +22,47 @@ use crate::server::Server;
 pub(crate) struct DemoArgs {
     /// Where its data lies; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "restante-data")]
-    data: PathBuf,
+    pub(super) data: PathBuf,
     /// Throw away what an earlier demo left there and start anew
     #[arg(long)]
-    fresh: bool,
+    pub(super) fresh: bool,
     /// Port for POP3 with STLS; 0 takes a free one
     #[arg(long, default_value_t = 1110)]
-    pop3_port: u16,
+    pub(super) pop3_port: u16,
     /// Port for POP3S; 0 takes a free one
     #[arg(long, default_value_t = 1995)]
-    pop3s_port: u16,
+    pub(super) pop3s_port: u16,
     /// Port for delivery by LMTP; 0 takes a free one
     #[arg(long, default_value_t = 1124)]
-    lmtp_port: u16,
+    pub(super) lmtp_port: u16,
 }
 
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
+    let (config, place) = prepare(&args)?;
+    config.check().map_err(Failure::setup)?;
+    backends::migrate(&config).await?;
+    serve(&config, &place).await
+}
+
+/// Makes the folder, or finds it, and the configuration of a demo in it.
+pub(super) fn prepare(args: &DemoArgs) -> Result<(Config, Place), Failure> {
     Place::check_idle(&args.data).map_err(Failure::setup)?;
     if args.fresh {
         Place::clear(&args.data).map_err(Failure::setup)?;
     }
     let place = Place::prepare(&args.data).map_err(Failure::setup)?;
-    let config = configuration(&place, &args);
-    config.check().map_err(Failure::setup)?;
-    place.write_configuration(&config).map_err(Failure::setup)?;
+    let config = configuration(&place, args);
     logging::start(&config.log);
-    backends::migrate(&config).await?;
-    let backends = Backends::open_to_serve(&config, None).await?;
-    let server = Server::assemble(&config, &backends, None).await?;
-    let n_delivered = furnish(&config, &backends, &place)
-        .await
-        .map_err(Failure::setup)?;
-    say_how(&server, &place, n_delivered)?;
+    Ok((config, place))
+}
+
+/// Serves the demo until it is stopped.
+pub(super) async fn serve(config: &Config, place: &Place) -> Result<(), Failure> {
+    place.write_configuration(config).map_err(Failure::setup)?;
+    let backends = Backends::open_to_serve(config, None).await?;
+    let server = Server::assemble(config, &backends, None).await?;
+    let n_delivered = furnish(config, &backends, place).await.map_err(Failure::setup)?;
+    say_how(&server, place, n_delivered)?;
     server.run().await;
     line("Stopped. The mail is still here: start the demo again to find it, or with --fresh to start anew.")?;
     Ok(())

@@ -11,6 +11,7 @@ pub(crate) mod deliver;
 pub(crate) mod demo;
 pub(crate) mod domain;
 mod migrate;
+pub(crate) mod plugin;
 pub(crate) mod policy;
 pub(crate) mod restore;
 mod serve;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::AppPassword(command) => app_password::run(command).await,
         Command::Certificate(command) => certificate::run(command).await,
         Command::Policy(command) => policy::run(command).await,
+        Command::Plugin(command) => plugin::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Deliver(args) => deliver::run(args).await,
         Command::Storage(command) => storage::run(command).await,

@@ -19,7 +19,7 @@ const DATABASE: &str = "restante.db";
 
 /// The demo's folder.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::command) struct Place {
     root: PathBuf,
 }
 

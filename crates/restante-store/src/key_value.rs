@@ -5,13 +5,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use restante_store::StoreError;
 use restante_types::TenantId;
 
-/// Longest key, in octets.
-pub(crate) const KEY: usize = 512;
-/// Longest value, in octets.
-pub(crate) const VALUE: usize = 256 * 1024;
+use crate::StoreError;
 
 /// Whose keys: no plugin sees those of another storage or tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +18,8 @@ pub struct KeySpace {
     pub tenant: TenantId,
 }
 
-/// Where plugins' values are. Durable when a change returns, if the back-end is.
+/// Where plugins' values are: keys of 1 to 512 octets without zero, values of at most 256 KiB. Durable when a change
+/// returns, if the back-end is.
 #[async_trait]
 pub trait KeyValueStore: Debug + Send + Sync {
     /// The value of a key.
