@@ -165,6 +165,14 @@ pub(crate) fn engine() -> Result<Engine, InstallError> {
 }
 
 pub(crate) fn precompiled(engine: &Engine, octets: &[u8]) -> Result<Vec<u8>, InstallError> {
+    let unfit = |why: &str| Err(InstallError::NotAComponent(why.to_owned()));
+    match octets.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
+            return unfit("it is a core module; make a component of it with `wasm-tools component new`");
+        }
+        _ => return unfit("it does not begin as WebAssembly does"),
+    }
     engine
         .precompile_component(octets)
         .map_err(|error| InstallError::NotAComponent(first_line(&error)))

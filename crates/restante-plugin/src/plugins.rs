@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use restante_store::{ComponentDigest, InstalledPlugin, PluginRegistry, StoreError};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::compiler::Compiler;
 use crate::engine::{Plugin, PluginHost, digest};
@@ -42,6 +43,7 @@ pub struct Plugins {
     registry: Arc<dyn PluginRegistry>,
     slots: BTreeMap<String, Arc<PluginSlot>>,
     failures: Mutex<HashMap<String, (ComponentDigest, Instant)>>,
+    has_looked: AtomicBool,
 }
 
 impl Plugins {
@@ -63,6 +65,7 @@ impl Plugins {
                 .map(|slot| (slot.name().to_owned(), slot))
                 .collect(),
             failures: Mutex::default(),
+            has_looked: AtomicBool::new(false),
         }
     }
 
@@ -103,6 +106,7 @@ impl Plugins {
                 Some(plugin) => self.follow(slot, plugin).await,
             }
         }
+        self.has_looked.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -129,6 +133,10 @@ impl Plugins {
         let name = slot.name();
         let sha256 = hex(&installed.component);
         match self.take_over(slot, installed).await {
+            // A tool that looks once has something else to say.
+            Ok(()) if !self.has_looked.load(Ordering::Relaxed) => {
+                debug!(plugin = name, sha256, "plugin in force");
+            }
             Ok(()) => info!(plugin = name, sha256, "plugin in force"),
             Err(error) => {
                 self.note_failure(installed);

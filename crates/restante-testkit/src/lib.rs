@@ -7,6 +7,7 @@
 mod backends;
 mod certificate;
 pub mod cluster;
+mod components;
 mod directory;
 mod fault_proxy;
 mod identity_provider;
@@ -28,6 +29,7 @@ mod token_signer;
 
 pub use backends::{ALICE, Account, BOB, Backends, PASSWORD, TENANT, quick_rule};
 pub use certificate::{TestCertificate, TlsOptions};
+pub use components::component;
 pub use directory::{DirectorySwitch, SwitchedDirectory};
 pub use fault_proxy::{Direction, Fault, FaultProxy, ProxyCounts};
 pub use identity_provider::{IdentityProvider, Manner};

@@ -194,6 +194,9 @@ impl Server {
         let expiring = tokio::spawn(async move {
             expiry.run().await;
         });
+        if let Some(plugins) = &plugins {
+            info!(?plugins, "plugins");
+        }
         let following_plugins = tokio::spawn(async move {
             if let Some(plugins) = plugins {
                 plugins.run().await;

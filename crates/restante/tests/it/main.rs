@@ -12,6 +12,7 @@ mod logins;
 mod machines;
 mod operators;
 mod outages;
+mod plugins;
 mod policies;
 mod postfix;
 mod sasl;
