@@ -120,18 +120,20 @@ class Reader {
     this.record = record;
     this.next = start;
     this.end = end;
+    this.part = null;
   }
 
   read(max) {
     if (this.next === this.end) return new Uint8Array(0);
     const index = Math.floor(this.next / PART);
-    const part = keyValue.get(this.record.part(index));
-    if (part == null) throw damaged("a part is gone");
-
     const partStart = index * PART;
+    // A part serves several calls: what JavaScript has no more use for stays in the memory for a while.
+    if (this.part === null || this.next === partStart) this.part = keyValue.get(this.record.part(index));
+    if (this.part == null) throw damaged("a part is gone");
+
     const end = Math.min(this.end, this.next + max, partStart + PART);
-    if (end - partStart > part.length) throw damaged("a part is too short");
-    const octets = part.slice(this.next - partStart, end - partStart);
+    if (end - partStart > this.part.length) throw damaged("a part is too short");
+    const octets = this.part.subarray(this.next - partStart, end - partStart);
     this.next = end;
     return octets;
   }

@@ -48,7 +48,8 @@ pub struct Config {
     pub database: Database,
     /// Where the octets of messages live, by name: a tenant picks one.
     pub storage: BTreeMap<String, Storage>,
-    /// Storage plugins by name: what each may do.
+    /// What an installed plugin is granted beside log, clock and random, and its limits. It is used by storages of kind
+    /// `plugin`, and installed with `restante plugin install NAME FILE`.
     pub plugin: BTreeMap<String, Plugin>,
     /// Where plugins are made ready to run.
     pub plugin_host: PluginHost,

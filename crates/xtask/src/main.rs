@@ -48,6 +48,8 @@ enum Chore {
     },
     /// Build every plugin of `plugins/` from source into target/plugins
     Plugins,
+    /// Begin a plugin in each language and world, build it and check it, as its author would
+    Author,
     /// Check the rules of the house: floors, absences, landed migrations, fresh pages
     Tidy,
     /// Write the pages that are made from the code: deploy/CONFIGURATION.md, deploy/restante.example.toml
@@ -73,6 +75,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
     match chore {
         Chore::Test { arguments } => suite::run(&workspace, &arguments),
         Chore::Plugins => plugins::build(&workspace),
+        Chore::Author => plugins::author::check(&workspace),
         Chore::Tidy => tidy::run(&workspace),
         Chore::Generate => generate::run(&workspace),
         Chore::Deny => deny::run(&workspace),

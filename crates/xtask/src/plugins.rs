@@ -2,6 +2,7 @@
 //!
 //! No component is ever committed. Start at [`build`]. Rust has cargo and a `toolchain`, other languages a `compiler`.
 
+pub(crate) mod author;
 mod c;
 mod compiler;
 mod javascript;
@@ -34,7 +35,7 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
         let file = out.join(format!("{name}.wasm"));
         match COMPILERS.iter().find(|compiler| compiler.is_for(&folder)) {
             Some(compiler) => compiler.build(workspace, &name, &folder, &out),
-            None => compile(workspace, &toolchain, &folder, &name, &out)
+            None => compile(workspace, &toolchain, &folder, &name, &out, &["--locked"])
                 .and_then(|component| save(&file, &component)),
         }
         .with_context(|| format!("plugins/{name} cannot be built"))?;
@@ -71,12 +72,14 @@ fn compile(
     folder: &Path,
     name: &str,
     out: &Path,
+    more: &[&str],
 ) -> anyhow::Result<Vec<u8>> {
     let built = out.join("build");
     let mut cargo = workspace.program("cargo");
     cargo
         .current_dir(folder)
-        .args(["build", "--quiet", "--release", "--locked"]);
+        .args(["build", "--quiet", "--release"])
+        .args(more);
     cargo.env("CARGO_TARGET_DIR", &built);
     toolchain.set_up(&mut cargo);
     succeed(&mut cargo)?;

@@ -13,6 +13,9 @@ use crate::{packages, plugins};
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     packages::ensure(workspace)?;
     plugins::build(workspace)?;
+    if arguments.is_empty() {
+        plugins::author::check(workspace)?;
+    }
     let (outcome, took) = timed(|| cargo_test(workspace, arguments));
     let (tally, succeeded) = outcome?;
     println!("\n{}", tally.summary(took));

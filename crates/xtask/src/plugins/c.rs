@@ -24,8 +24,9 @@ pub(crate) const C: Compiler = Compiler {
 
 const FILE: &str = "plugin.c";
 const PACKAGE: &str = "ziglang==0.17.1";
-const FLAGS: &str =
-    "-target wasm32-wasi -mexec-model=reactor -std=c11 -Os -s -Wall -Wextra -Wno-unused-parameter";
+/// Without a size zig makes a stack of 16 MiB, which every instance would take.
+const FLAGS: &str = "-target wasm32-wasi -mexec-model=reactor -Wl,-z,stack-size=131072 -std=c11 -Os -s -Wall -Wextra \
+     -Wno-unused-parameter";
 
 fn compile(workspace: &Workspace, source: &Source, out: &Path) -> anyhow::Result<Vec<u8>> {
     let toolchain = bring(workspace, out)?;

@@ -18,7 +18,7 @@ pub(crate) const JAVASCRIPT: Compiler = Compiler {
 };
 
 const FILE: &str = "plugin.js";
-/// The plugin's own world: the engine imports all that a world has, used or not.
+/// The plugin's own world, of the package of the WIT: the engine imports all that a world has, used or not.
 const WORLD: &str = "plugin.wit";
 const PACKAGES: &str = "@bytecodealliance/componentize-js@0.23.0 @bytecodealliance/jco@1.35.0";
 
@@ -36,12 +36,13 @@ fn compile(workspace: &Workspace, source: &Source, out: &Path) -> anyhow::Result
     let toolchain = bring(workspace, out)?;
     let folder = source.work_folder(out)?;
     let wit = folder.join("wit");
-    fs::create_dir_all(wit.join("deps")).with_context(|| wit.display().to_string())?;
-    for (from, to) in [
-        (&source.folder.join(WORLD), wit.join(WORLD)),
-        (&source.wit, wit.join("deps/storage.wit")),
-    ] {
-        fs::copy(from, to).with_context(|| from.display().to_string())?;
+    if wit.exists() {
+        // All files of the folder count, so none of an earlier build may stay.
+        fs::remove_dir_all(&wit).with_context(|| wit.display().to_string())?;
+    }
+    fs::create_dir(&wit).with_context(|| wit.display().to_string())?;
+    for (from, name) in [(&source.folder.join(WORLD), WORLD), (&source.wit, "storage.wit")] {
+        fs::copy(from, wit.join(name)).with_context(|| from.display().to_string())?;
     }
     let component = folder.join("component.wasm");
     succeed(
@@ -57,7 +58,7 @@ fn compile(workspace: &Workspace, source: &Source, out: &Path) -> anyhow::Result
 }
 
 /// Unpacks the compiler once; answers where it is.
-fn bring(workspace: &Workspace, out: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn bring(workspace: &Workspace, out: &Path) -> anyhow::Result<PathBuf> {
     const NEEDED: &str =
         "plugins in JavaScript need node from version 20 on, npm (Debian: nodejs, npm) and its packages";
     let folder = out.join("toolchain-js");
@@ -68,6 +69,10 @@ fn bring(workspace: &Workspace, out: &Path) -> anyhow::Result<PathBuf> {
     find_program("node").context(NEEDED)?;
     find_program("npm").context(NEEDED)?;
     println!("plugins: fetching {PACKAGES}");
+    if folder.exists() {
+        // npm leaves out what it believes to be there.
+        fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     succeed(
         workspace

@@ -78,6 +78,11 @@ impl NewArgs {
             Lang::C => include_str!("new/c.md"),
             Lang::Js => include_str!("new/js.md"),
         };
+        self.filled(text)
+    }
+
+    /// A text with this plugin's name and world in it.
+    fn filled(&self, text: &str) -> String {
         let world = match self.world {
             World::BlobStore => "blob-store",
             World::Maildrop => "maildrop",
@@ -85,7 +90,6 @@ impl NewArgs {
         text.replace("{name}", &self.name)
             .replace("{module}", &self.name.replace('-', "_"))
             .replace("{world}", world)
-            .replace("{world_}", &world.replace('-', "_"))
     }
 }
 
@@ -100,11 +104,24 @@ pub(super) fn run(args: &NewArgs) -> Result<(), Failure> {
     }
     let template = args.template();
     for (file, text) in template.files {
+        // Beside the package that it belongs to.
+        let file = if *file == "plugin.wit" {
+            "wit/plugin.wit"
+        } else {
+            file
+        };
         write(&folder.join(file), &renamed(text, template.plugin, &args.name))?;
+    }
+    if args.lang == Lang::Js {
+        let build = args.filled(include_str!("new/build.mjs"));
+        write(&folder.join("build.mjs"), &build)?;
     }
     write(&folder.join("wit/storage.wit"), WIT)?;
     write(&folder.join("README.md"), &args.readme())?;
-    write(&folder.join(".gitignore"), "/target\n/build\n*.wasm\n")?;
+    write(
+        &folder.join(".gitignore"),
+        "/target\n/build\n/tools\n/node_modules\n*.wasm\n",
+    )?;
     line(format!(
         "{} is a plugin that works; {} says how it is built, tried and installed.",
         folder.display(),
