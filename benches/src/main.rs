@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
+mod plugins;
 mod refusals;
 
 use std::time::Duration;
@@ -17,6 +18,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Measurement {
+    /// What does storage in a plugin cost, and what one that never ends its neighbours?
+    Plugins {
+        /// How often sessions and messages are read, by turns.
+        #[arg(long, default_value_t = 300)]
+        rounds: usize,
+    },
     /// Does the time of a refusal tell why?
     Refusals {
         /// How often each is refused.
@@ -34,6 +41,7 @@ enum Measurement {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
+        Measurement::Plugins { rounds } => plugins::run(rounds).await,
         Measurement::Refusals {
             times,
             floor_millis,

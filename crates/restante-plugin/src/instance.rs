@@ -17,6 +17,7 @@ use crate::error::Fault;
 use crate::limits::Limits;
 use crate::log_gate::LogGate;
 use crate::slot::{Setting, Terms};
+use crate::turn::{InTurn, Turn};
 
 /// Largest piece that passes in or out at once.
 pub(crate) const PIECE: u32 = 256 * 1024;
@@ -50,6 +51,7 @@ pub(crate) struct Instance {
     /// A call is under way, or one ended so that no other may follow.
     is_broken: bool,
     limits: Limits,
+    turn: Arc<Turn>,
 }
 
 impl fmt::Debug for Instance {
@@ -63,8 +65,8 @@ impl fmt::Debug for Instance {
 macro_rules! call {
     ($instance:expr, $call:expr) => {{
         $instance.begin();
-        let limit = $instance.limit();
-        let answer = tokio::time::timeout(limit, $call).await;
+        let (limit, turn) = ($instance.limit(), $instance.turn());
+        let answer = tokio::time::timeout(limit, $crate::turn::InTurn::new(turn, $call)).await;
         $instance.end(answer)
     }};
 }
@@ -96,15 +98,22 @@ impl Instance {
         store.limiter(|guest| guest);
         store.set_epoch_deadline(1);
         let most = u32::try_from(limits.computing.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);
+        let turn = Arc::new(Turn::default());
+        let taken = Arc::clone(&turn);
         store.epoch_deadline_callback(move |mut context| {
+            // It may have waited for the host until just now.
+            if taken.computing() < TICK {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             let guest = context.data_mut();
             guest.ticks += 1;
             if guest.ticks > most {
                 return Err(wasmtime::Error::msg("it computed for longer than it may"));
             }
-            Ok(UpdateDeadline::Yield(1))
+            Ok(UpdateDeadline::YieldCustom(1, taken.next()))
         });
-        let started = tokio::time::timeout(limits.call, instantiate(plugin, &mut store)).await;
+        let starting = InTurn::new(Arc::clone(&turn), instantiate(plugin, &mut store));
+        let started = tokio::time::timeout(limits.call, starting).await;
         let bindings = match started {
             Ok(Ok(bindings)) => bindings,
             Ok(Err(error)) => return Err(trapped(&error)),
@@ -118,6 +127,7 @@ impl Instance {
             born: Instant::now(),
             is_broken: false,
             limits,
+            turn,
         };
         instance.configure(&setting.config).await?;
         Ok(instance)
@@ -190,6 +200,10 @@ impl Instance {
         let guest = self.store.data_mut();
         guest.ticks = 0;
         self.store.set_epoch_deadline(1);
+    }
+
+    pub(crate) fn turn(&self) -> Arc<Turn> {
+        Arc::clone(&self.turn)
     }
 
     pub(crate) const fn limit(&self) -> std::time::Duration {

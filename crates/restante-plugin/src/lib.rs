@@ -22,6 +22,7 @@ mod native_cache;
 mod plugins;
 mod pool;
 mod slot;
+mod turn;
 
 pub use blob_store::PluginBlobStore;
 pub use compiler::{Compiler, compile_for_parent};

@@ -11,9 +11,13 @@ mod support;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use restante_plugin::{Grants, InstallError, Limits, Plugin, PluginBlobStore, Setting};
-use restante_store::{BlobKey, BlobStore, BytesReader, MemoryKeyValueStore, OctetRange, StoreErrorKind};
+use restante_store::{
+    BlobKey, BlobStore, BlobStores, Body, BodyRef, BytesReader, KeySpace, KeyValueStore, MemoryKeyValueStore,
+    OctetRange, Spool, SpoolSettings, StorageId, StoreError, StoreErrorKind,
+};
 use restante_types::{Octets, TenantId};
 
 const BODY: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
@@ -196,6 +200,152 @@ async fn errors_are_cut_and_hold_no_control_characters() {
         "{} octets",
         text.len()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p10_deleting_twice_and_what_is_not_there_succeeds_and_putting_twice_does_not() {
+    let store = doing("none");
+    store.delete(&key(1, 7)).await.unwrap();
+    put(&store, &key(1, 7)).await.unwrap();
+    assert_eq!(put(&store, &key(1, 7)).await, Err(StoreErrorKind::Conflict));
+    for _ in 0..2 {
+        store.delete(&key(1, 7)).await.unwrap();
+    }
+    assert_eq!(read(&store, &key(1, 7)).await, Err(StoreErrorKind::NotFound));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p04_p05_octets_of_the_right_length_that_were_not_delivered_are_never_verified() {
+    let mut spool = Spool::new(SpoolSettings {
+        directory: std::env::temp_dir(),
+        max_octets: Octets(1 << 20),
+    });
+    spool.write(BODY).await;
+    let measured = *spool.finish().await.unwrap().measured();
+    for (misdeed, is_good) in [("none", true), ("wrong", false)] {
+        let store = Arc::new(doing(misdeed));
+        put(&store, &key(1, 7)).await.unwrap();
+        let mut stores = BlobStores::new();
+        stores.add(StorageId(1), "main", store).unwrap();
+        let reference = BodyRef {
+            storage: StorageId(1),
+            blob: key(1, 7),
+            octets: measured.octets,
+            header_octets: measured.header_octets,
+            crc64: measured.crc64,
+            header_crc64: measured.header_crc64,
+            has_dot_lines: measured.has_dot_lines,
+        };
+        let mut body = Body::whole(&stores, &reference).await.unwrap();
+        while body.next().await.unwrap().is_some() {}
+        assert_eq!(body.finish().is_ok(), is_good, "{misdeed}");
+    }
+}
+
+/// How many calls the instance that answers has had, of `n` calls in a row.
+async fn calls_of_the_last_instance(limits: Limits, n: usize) -> usize {
+    let store = support::store(hostile(), r#"{"misdeed":"count"}"#, limits);
+    let mut said = String::new();
+    for _ in 0..n {
+        said = store.delete(&key(1, 7)).await.unwrap_err().to_string();
+    }
+    let digits: String = said.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_replaced_after_its_uses_and_its_age() {
+    let generous = Limits::default();
+    assert_eq!(calls_of_the_last_instance(generous, 7).await, 7);
+    let few = Limits { uses: 3, ..generous };
+    assert_eq!(calls_of_the_last_instance(few, 7).await, 1);
+    let young = Limits {
+        age: Duration::ZERO,
+        ..generous
+    };
+    assert_eq!(calls_of_the_last_instance(young, 7).await, 1);
+    // What it holds is more than half of what it may.
+    let tight = Limits {
+        memory: 4 * 1024 * 1024,
+        ..generous
+    };
+    assert_eq!(calls_of_the_last_instance(tight, 7).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_replaced_after_the_octets_it_moved() {
+    let store = support::store(
+        hostile(),
+        r#"{"misdeed":"count"}"#,
+        Limits {
+            octets: BODY.len() as u64 * 3,
+            ..Limits::default()
+        },
+    );
+    let mut counts = Vec::new();
+    for number in 1..=4 {
+        put(&store, &key(1, number)).await.unwrap();
+        let said = store.delete(&key(1, 7)).await.unwrap_err().to_string();
+        let digits: String = said.chars().filter(char::is_ascii_digit).collect();
+        counts.push(digits.parse::<usize>().unwrap());
+    }
+    assert_eq!(counts, [1, 2, 1, 2], "the third message was one too many");
+}
+
+/// Values that take their time.
+#[derive(Debug, Default)]
+struct SlowValues(MemoryKeyValueStore);
+
+#[async_trait]
+impl KeyValueStore for SlowValues {
+    async fn get(&self, space: &KeySpace, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        self.0.get(space, key).await
+    }
+
+    async fn set(&self, space: &KeySpace, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        self.0.set(space, key, value).await
+    }
+
+    async fn compare_and_set(
+        &self,
+        space: &KeySpace,
+        key: &str,
+        old: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        self.0.compare_and_set(space, key, old, value).await
+    }
+
+    async fn delete(&self, space: &KeySpace, key: &str) -> Result<(), StoreError> {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        self.0.delete(space, key).await
+    }
+
+    async fn keys(
+        &self,
+        space: &KeySpace,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.0.keys(space, prefix, after, limit).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_the_host_is_not_computing() {
+    // Twenty parts, each removed by a call to the host within one call: 600 ms of waiting.
+    let plugin = support::plugin("memory");
+    let store = support::store_over(plugin, "{}", strict(), Arc::new(SlowValues::default()));
+    let body = vec![0; 20 * 256 * 1024];
+    let mut reader = BytesReader::from(Bytes::from(body.clone()));
+    store
+        .put(&key(1, 7), Octets::of(&body), &mut reader)
+        .await
+        .unwrap();
+    store.delete(&key(1, 7)).await.unwrap();
 }
 
 #[test]

@@ -241,3 +241,6 @@ fn damaged(why: &'static str) -> StoreError {
 fn foreign(kind: StoreErrorKind, op: &'static str) -> StoreError {
     StoreError::new(kind, op, "foreign")
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ wit_bindgen::generate!({
     world: "blob-store",
 });
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use exports::restante::storage::{blobs, lifecycle};
 use restante::storage::types::Error;
@@ -21,6 +21,8 @@ export!(Hostile);
 
 thread_local! {
     static MISDEED: RefCell<String> = const { RefCell::new(String::new()) };
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+    static HELD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 fn does(misdeed: &str) -> bool {
@@ -129,6 +131,13 @@ impl blobs::Guest for Hostile {
     }
 
     fn delete(key: String) -> Result<(), Error> {
+        if does("count") {
+            let n = CALLS.get() + 1;
+            CALLS.set(n);
+            // A mebibyte that stays.
+            HELD.with_borrow_mut(|held| held.resize(MIB, 1));
+            return Err(Error::Denied(format!("call {n}")));
+        }
         if does("error-flood") {
             return Err(Error::Unavailable("\u{1b}[31m\r\n".repeat(MIB / 8)));
         }

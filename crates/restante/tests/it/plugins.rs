@@ -419,3 +419,69 @@ fn a_component_is_checked_by_its_author() {
     let (is_good, text) = check("memory", &["--grant", "key-value", "--except", "no_such_case"]);
     assert!(!is_good && text.contains("there is no such case"), "{text}");
 }
+
+/// `restante plugin run`, ended when dropped.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn an_author_reads_mail_from_the_plugin_within_a_minute() {
+    use std::io::{BufRead as _, BufReader};
+
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "07".repeat(32)).unwrap();
+    let secret = format!("key={}", key.display());
+    for (plugin, more) in [
+        ("shelf", &["--grant", "key-value"][..]),
+        (
+            "seal",
+            &[
+                "--grant",
+                "inner",
+                "--secret",
+                &secret,
+                "--settings",
+                r#"{"key":"key"}"#,
+            ],
+        ),
+    ] {
+        let data = folder.path().join(plugin);
+        let mut run = restante();
+        run.args(["plugin", "run"]).arg(component(plugin)).args(more);
+        run.args([
+            "--pop3-port",
+            "0",
+            "--pop3s-port",
+            "0",
+            "--lmtp-port",
+            "0",
+            "--data",
+        ])
+        .arg(&data)
+        .stdout(std::process::Stdio::piped());
+        let mut running = Running(run.spawn().unwrap());
+        let mut said = String::new();
+        let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+        while !said.contains("Ctrl-C stops it.") {
+            said.push_str(&lines.next().expect("it says that it is ready").unwrap());
+            said.push('\n');
+        }
+        let (_, port) = said.split_once("pop3s://localhost:").unwrap();
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        let mut pop3 = Pop3::connect(port.parse().unwrap(), &data.join("certificate.pem"));
+        let password = std::fs::read_to_string(data.join("password-of-alice")).unwrap();
+        let reply = pop3.try_login("alice@demo.test", &password);
+        assert!(reply.starts_with("+OK"), "{reply}");
+        assert!(pop3.stat().0 > 5);
+        assert!(!pop3.retr(3).is_empty());
+        pop3.dele(1..=1);
+        pop3.ok("QUIT");
+    }
+}
