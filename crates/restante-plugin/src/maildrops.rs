@@ -21,6 +21,8 @@ use crate::slot::{PluginSlot, Setting};
 const PAGE: u32 = 1000;
 /// Most messages of a maildrop: more than POP3 clients can bear.
 const MOST: usize = 1_000_000;
+/// Most octets of all ids of a maildrop together: what one listing may take of the server's memory.
+const IDS: usize = 32 * 1024 * 1024;
 /// Longest id, in octets.
 const ID: usize = 255;
 /// How often a list is begun anew because a message went meanwhile.
@@ -157,6 +159,7 @@ impl ForeignMaildrops for PluginMaildrops {
 /// All messages, a page after the other; `None` if the last one of a page went before the next page was asked for.
 async fn list_all(instance: &mut Held, account: &wit::Account) -> Result<Option<Vec<ForeignEntry>>, Fault> {
     let mut entries: Vec<ForeignEntry> = Vec::new();
+    let mut octets = 0;
     loop {
         let after = entries.last().map(|entry| entry.id.clone());
         let page = match instance.list_messages(account, after.as_deref(), PAGE).await {
@@ -171,8 +174,9 @@ async fn list_all(instance: &mut Held, account: &wit::Account) -> Result<Option<
                 "the plugin listed more messages than it was asked for",
             ));
         }
-        if entries.len() + page.len() > MOST {
-            return Err(Fault::Nonsense("the plugin lists more than a million messages"));
+        octets += page.iter().map(|entry| entry.id.len()).sum::<usize>();
+        if entries.len() + page.len() > MOST || octets > IDS {
+            return Err(Fault::Nonsense("the plugin lists more than a maildrop may have"));
         }
         for entry in &page {
             entries.push(checked(entry)?);

@@ -134,6 +134,15 @@ impl PluginSlot {
         settings.push(Arc::clone(setting));
     }
 
+    /// Whether the plugin in force can do its work for every storage that uses it.
+    ///
+    /// # Errors
+    /// There is none in force, or it cannot for one of them.
+    pub async fn health(&self) -> Result<(), StoreError> {
+        let plugin = self.plugin("health")?;
+        self.try_out(&plugin).await
+    }
+
     /// Starts a plugin as every storage that uses it would, and asks whether it can do its work.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ use crate::{BlobReader, Committed, Spool, SpoolError, SpoolSettings, Spooled, St
 /// How much of a message is asked for when its top is.
 const TOP: Octets = Octets(64 * 1024);
 
+/// The largest message that is fetched: it waits on disk until it has come whole.
+const LARGEST: Octets = Octets(1024 * 1024 * 1024);
+
 /// Whose maildrop it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -120,9 +123,13 @@ impl ForeignMaildrop {
     /// Fetches a message whole into a spool in `directory`, and compares it with what was listed.
     ///
     /// # Errors
-    /// `Damaged` if its octets are not those that were listed, or a line does not end with CRLF.
+    /// `Damaged` if its octets are not those that were listed, or a line does not end with CRLF, or it is larger than a
+    /// gibibyte.
     pub async fn fetch(&self, message: MessageNumber, directory: &Path) -> Result<Spooled, StoreError> {
         let entry = self.entry(message)?;
+        if entry.octets > LARGEST {
+            return Err(damaged("it lists more octets than a message may have"));
+        }
         let mut body = self.system.open(&self.owner, &entry.id, None).await?;
         let (spooled, octets) = spool(&mut *body, directory, entry.octets).await?;
         if octets != entry.octets {

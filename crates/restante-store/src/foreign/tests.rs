@@ -109,6 +109,18 @@ async fn p03_a_body_without_end_is_given_up_at_its_size() {
 }
 
 #[tokio::test]
+async fn a_message_that_would_fill_the_disk_is_not_asked_for() {
+    let liar = Arc::new(Liar {
+        entries: vec![entry("a", "u", 1 << 40)],
+        ..Liar::default()
+    });
+    let (maildrop, _) = open(&liar).await.unwrap();
+    let error = maildrop.fetch(first(), &std::env::temp_dir()).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Damaged);
+    assert!(liar.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_line_that_does_not_end_with_crlf_is_damaged() {
     for body in [&b"a\nb\r\n"[..], b"a\r\nb", b"a\rb\r\n", b"\n\n\n\n"] {
         assert_eq!(

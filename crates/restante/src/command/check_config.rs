@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use restante_config::Config;
+use restante_config::{Config, Storage};
 
 use crate::backends::{Backends, Probed};
 use crate::output::{Failure, line};
@@ -27,7 +27,11 @@ pub(crate) async fn run(path: &Path, offline: bool) -> Result<(), Failure> {
 
 async fn check_storages(config: &Config, backends: &Backends) -> Result<(), Failure> {
     let tried = backends.buckets.probe().await;
-    for name in config.storage.keys() {
+    for (name, storage) in &config.storage {
+        if let Storage::Plugin(storage) = storage {
+            check_plugin(name, &storage.plugin, backends).await?;
+            continue;
+        }
         match tried.iter().find(|(bucket, _)| bucket == name) {
             None => line(format!("ok    storage {name}: open"))?,
             Some((_, Ok(Probed { conditional_writes }))) => {
@@ -41,6 +45,17 @@ async fn check_storages(config: &Config, backends: &Backends) -> Result<(), Fail
             Some((_, Err(error))) => return Err(Failure::setup_text(format!("storage.{name}: {error}"))),
         }
     }
+    Ok(())
+}
+
+async fn check_plugin(storage: &str, plugin: &str, backends: &Backends) -> Result<(), Failure> {
+    // Every plugin of a storage is configured, or the file would have been refused.
+    let slot = backends.plugins.as_ref().and_then(|plugins| plugins.slot(plugin));
+    if let Some(slot) = slot {
+        let health = slot.health().await;
+        health.map_err(|error| Failure::setup_text(format!("storage.{storage}: {error}")))?;
+    }
+    line(format!("ok    storage {storage}: plugin {plugin} is well"))?;
     Ok(())
 }
 

@@ -75,7 +75,20 @@ async fn a_plugin_is_installed_exchanged_and_disabled_while_frontends_serve() {
     assert_eq!(pop3.stat().0, 0);
     pop3.ok("QUIT");
 
+    let check = |fleet: &Fleet| {
+        let output = run(&mut fleet.command_of_frontend(0, &["check-config"]), b"");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let (is_good, text) = check(&fleet);
+    assert!(
+        !is_good && text.contains("storage.kept") && text.contains("not installed"),
+        "{text}"
+    );
+
     install(&fleet, "memory");
+    let (is_good, text) = check(&fleet);
+    assert!(is_good && text.contains("plugin keeper is well"), "{text}");
     fleet.deliver(BOB, MAIL);
     readable(&fleet);
     let mut pop3 = log_in(&fleet, 1);
