@@ -248,7 +248,7 @@ async fn a_connection_that_was_cut_while_it_was_idle_for_long_is_replaced_before
         index.usage(maildrop).await.unwrap();
         scene
             .write(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()",
             )
             .await;

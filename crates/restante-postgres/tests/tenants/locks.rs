@@ -123,6 +123,7 @@ async fn no_table_of_tenants_was_forgotten() {
         "maildrop_lock",
         "message",
         "pending_blob",
+        "plugin_value",
     ];
     for row in rows {
         let (table, is_secured): (String, bool) = (row.get(0), row.get(1));

@@ -281,11 +281,11 @@ mod tests {
     #[test]
     fn test_crates_are_dev_dependencies_only() {
         assert!(
-            normal("restante-sqlite", "restante-conformance")
+            normal("restante-sqlite", "restante-testkit")
                 .unwrap()
                 .contains("dev-dependency")
         );
-        assert_eq!(dev("restante-sqlite", "restante-conformance"), None);
+        assert_eq!(dev("restante-sqlite", "restante-testkit"), None);
         assert!(
             dev("restante-wire", "restante-testkit")
                 .unwrap()
