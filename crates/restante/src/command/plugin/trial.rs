@@ -32,7 +32,7 @@ pub(crate) struct TrialArgs {
     /// A secret that it may read, from a file
     #[arg(long, value_name = "NAME=FILE", value_parser = secret)]
     secret: Vec<(String, PathBuf)>,
-    /// Where it may send HTTP requests: https://host[:port], or http:// with a loopback address
+    /// Where it may send HTTP requests: https://host:port, or http:// with a loopback address
     #[arg(long, value_name = "ORIGIN")]
     http: Vec<String>,
     /// What it is configured with: a JSON object
