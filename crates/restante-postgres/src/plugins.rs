@@ -4,14 +4,15 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use restante_store::{
-    ComponentDigest, InstalledPlugin, KeySpace, KeyValueStore, PluginRegistry, StoreError, StoreErrorKind,
+    ComponentDigest, InstalledPlugin, KeySpace, KeyValueStore, PluginRegistry, PluginRow, StoreError,
+    StoreErrorKind,
 };
 
 use crate::Pg;
 use crate::error::{commit_failed, failed};
 use crate::index::refusal;
 use crate::sql::plugins as sql;
-use crate::values::{Undecodable, octets_from_row, time_from_row, time_to_row};
+use crate::values::{Undecodable, time_to_row};
 
 /// The registry of plugins in the database of the index.
 #[derive(Clone, Debug)]
@@ -36,9 +37,9 @@ impl PluginRegistry for PgPluginRegistry {
             .await
             .map_err(failed(OP))?;
         rows.into_iter()
-            .map(plugin)
+            .map(InstalledPlugin::from_row)
             .collect::<Result<_, _>>()
-            .map_err(|error| failed(OP)(error.into()))
+            .map_err(|what| failed(OP)(Undecodable(what).into()))
     }
 
     async fn component(&self, digest: &ComponentDigest) -> Result<Option<Vec<u8>>, StoreError> {
@@ -101,22 +102,6 @@ impl PluginRegistry for PgPluginRegistry {
         tx.commit().await.map_err(commit_failed(OP))?;
         Ok(removed == 1)
     }
-}
-
-type PluginRow = (String, bool, Vec<u8>, i64, Option<Vec<u8>>, i64);
-
-fn plugin(
-    (name, is_enabled, component, octets, previous, at): PluginRow,
-) -> Result<InstalledPlugin, Undecodable> {
-    let digest = |octets: Vec<u8>| octets.try_into().map_err(|_| Undecodable("plugin.component"));
-    Ok(InstalledPlugin {
-        name,
-        is_enabled,
-        component: digest(component)?,
-        octets: octets_from_row(octets)?,
-        previous: previous.map(digest).transpose()?,
-        installed_at: time_from_row(at)?,
-    })
 }
 
 /// The values that plugins keep, in the database of the index.

@@ -3,13 +3,15 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use restante_store::{ComponentDigest, InstalledPlugin, KeySpace, KeyValueStore, PluginRegistry, StoreError};
+use restante_store::{
+    ComponentDigest, InstalledPlugin, KeySpace, KeyValueStore, PluginRegistry, PluginRow, StoreError,
+};
 use sqlx::Sqlite as Db;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
 use crate::error::{commit_failed, failed};
-use crate::values::{Undecodable, octets_from_row, time_from_row, time_to_row};
+use crate::values::{Undecodable, time_to_row};
 use crate::{Sqlite, sql};
 
 /// The registry of plugins in the file of the index.
@@ -34,9 +36,9 @@ impl PluginRegistry for SqlitePluginRegistry {
             .await
             .map_err(failed(OP))?;
         rows.into_iter()
-            .map(plugin)
+            .map(InstalledPlugin::from_row)
             .collect::<Result<_, _>>()
-            .map_err(|error| failed(OP)(error.into()))
+            .map_err(|what| failed(OP)(Undecodable(what).into()))
     }
 
     async fn component(&self, digest: &ComponentDigest) -> Result<Option<Vec<u8>>, StoreError> {
@@ -104,22 +106,6 @@ async fn write(
     }
     tx.commit().await.map_err(commit_failed(op))?;
     Ok(n_changed.first().is_some_and(|n| *n > 0))
-}
-
-type PluginRow = (String, bool, Vec<u8>, i64, Option<Vec<u8>>, i64);
-
-fn plugin(
-    (name, is_enabled, component, octets, previous, at): PluginRow,
-) -> Result<InstalledPlugin, Undecodable> {
-    let digest = |octets: Vec<u8>| octets.try_into().map_err(|_| Undecodable("plugin.component"));
-    Ok(InstalledPlugin {
-        name,
-        is_enabled,
-        component: digest(component)?,
-        octets: octets_from_row(octets)?,
-        previous: previous.map(digest).transpose()?,
-        installed_at: time_from_row(at)?,
-    })
 }
 
 /// The values that plugins keep, in the file of the index.

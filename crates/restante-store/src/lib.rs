@@ -52,7 +52,9 @@ pub use memory_foreign::MemoryForeignMaildrops;
 pub use memory_index::MemoryMailIndex;
 pub use metered::{CallResult, Metered, StoreCall, StoreObserver};
 pub use mover::{MoveEvent, Mover};
-pub use plugin_registry::{ComponentDigest, InstalledPlugin, MemoryPluginRegistry, PluginRegistry};
+pub use plugin_registry::{
+    ComponentDigest, InstalledPlugin, MemoryPluginRegistry, PluginRegistry, PluginRow,
+};
 pub use reader::{BytesReader, ExactReader};
 pub use spool::{Spool, SpoolError, SpoolReader, SpoolSettings, Spooled};
 pub use stores::BlobStores;

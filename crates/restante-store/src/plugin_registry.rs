@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use restante_types::Octets;
@@ -28,6 +28,31 @@ pub struct InstalledPlugin {
     pub previous: Option<ComponentDigest>,
     /// When the component in force was installed.
     pub installed_at: SystemTime,
+}
+
+/// A plugin as databases keep it: name, whether enabled, digest in force, octets, previous digest, installation in
+/// microseconds since 1970.
+pub type PluginRow = (String, bool, Vec<u8>, i64, Option<Vec<u8>>, i64);
+
+impl InstalledPlugin {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// The name of a value that no version of this program writes.
+    pub fn from_row(row: PluginRow) -> Result<Self, &'static str> {
+        let (name, is_enabled, component, octets, previous, micros) = row;
+        let digest = |octets: Vec<u8>| octets.try_into().map_err(|_| "plugin.component");
+        let octets = u64::try_from(octets).map_err(|_| "plugin_component.octets")?;
+        let micros = u64::try_from(micros).map_err(|_| "plugin.installed_at")?;
+        Ok(Self {
+            name,
+            is_enabled,
+            component: digest(component)?,
+            octets: Octets(octets),
+            previous: previous.map(digest).transpose()?,
+            installed_at: SystemTime::UNIX_EPOCH + Duration::from_micros(micros),
+        })
+    }
 }
 
 /// Keeps components and says which of them is in force. What is changed here is seen by all frontends.

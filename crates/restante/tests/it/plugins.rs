@@ -224,6 +224,14 @@ async fn p08_a_wrong_thing_is_refused_with_one_clear_message_and_changes_nothing
         assert_eq!(text.trim_end().lines().count(), 1, "{text}");
         assert_eq!(the_plugin(&fleet), before, "{}", file.display());
     }
+    let (is_good, text) = said(&fleet, &["plugin", "remove", "keeper"], b"");
+    assert!(!is_good && text.contains("storage kept uses it"), "{text}");
+    let (is_good, text) = said(&fleet, &["plugin", "remove", "stranger"], b"");
+    assert!(
+        !is_good && text.contains("no plugin stranger is installed"),
+        "{text}"
+    );
+    assert_eq!(the_plugin(&fleet), before);
     let (is_good, text) = said(
         &fleet,
         &["plugin", "install", "stranger", path(&component("memory"))],

@@ -65,7 +65,17 @@ impl Author<'_> {
             "--memory",
             memory,
         ];
-        self.restante(&check)
+        self.restante(&check)?;
+        let bench = [
+            "plugin",
+            "bench",
+            &component,
+            "--grant",
+            "key-value",
+            "--memory",
+            memory,
+        ];
+        self.restante(&[&bench[..], &["--rounds", "10"]].concat())
     }
 
     fn restante(&self, arguments: &[&str]) -> anyhow::Result<()> {
