@@ -72,7 +72,12 @@ fn plugin(
     };
     let component = std::fs::read(component(name)).context("cargo xtask plugins")?;
     let loaded = host.compile(&component, &grants)?;
-    let slot = PluginSlot::new(name, Limits::default(), grants);
+    let slot = PluginSlot::new(
+        name,
+        Limits::default(),
+        grants,
+        restante_telemetry::Telemetry::default(),
+    );
     slot.set(loaded);
     let setting = Setting {
         storage: name.into(),

@@ -12,6 +12,7 @@ use restante_auth::{
 };
 use restante_postgres::{Pg, PgDirectory, PgOptions};
 use restante_sasl::{Claim, LoginMechanism};
+use restante_telemetry::Telemetry;
 use restante_testkit::{NoLimits, Postgres};
 use restante_types::{ClientAddr, Clock, Secret, SessionId, SystemClock};
 
@@ -129,9 +130,10 @@ async fn authenticator(
         directory: directory.clone(),
         limiter: Arc::new(NoLimits),
         tokens: None,
-        audit: AuditLog::start(directory),
+        audit: AuditLog::start(directory, Telemetry::default()),
         rule,
         clock: Arc::new(SystemClock),
+        telemetry: Telemetry::default(),
     };
     let limits = AuthLimits {
         gate: GateLimits {

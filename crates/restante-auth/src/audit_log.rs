@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use restante_telemetry::{AuditStored, AuditTold, Telemetry};
+use restante_types::{AccountId, TenantId};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
@@ -24,6 +26,7 @@ const RETRY: Duration = Duration::from_secs(2);
 pub struct AuditLog {
     queue: mpsc::Sender<Entry>,
     dropped: Arc<AtomicU64>,
+    telemetry: Telemetry,
 }
 
 #[derive(Debug)]
@@ -34,19 +37,26 @@ enum Entry {
 
 impl AuditLog {
     /// Begins. Must be called within a tokio runtime.
-    pub fn start(directory: Arc<dyn Directory>) -> Self {
+    pub fn start(directory: Arc<dyn Directory>, telemetry: Telemetry) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
-        tokio::spawn(write_all(directory, entries));
+        tokio::spawn(write_all(directory, entries, telemetry.clone()));
         Self {
             queue,
             dropped: Arc::default(),
+            telemetry,
         }
     }
 
-    /// Takes a record. Never waits: if the directory does not keep up, the record is dropped and counted.
+    /// Takes a record, and tells the log of it. Never waits: if the directory does not keep up, the record is dropped
+    /// and counted.
     pub fn record(&self, record: AuditRecord) {
+        tell(&self.telemetry, &record);
         if self.queue.try_send(Entry::Record(record)).is_err() {
             let before = self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.telemetry.emit(AuditStored {
+                n_records: 1,
+                is_written: false,
+            });
             if before.is_power_of_two() || before == 0 {
                 error!(
                     dropped = before + 1,
@@ -76,17 +86,38 @@ impl AuditLog {
     }
 }
 
-async fn write_all(directory: Arc<dyn Directory>, mut entries: mpsc::Receiver<Entry>) {
+fn tell(telemetry: &Telemetry, record: &AuditRecord) {
+    let session = record.session.map(|session| session.to_string());
+    telemetry.emit(AuditTold {
+        action: record.action.as_str(),
+        actor: &record.actor,
+        tenant: record.tenant.map(TenantId::get),
+        account: record.account.map(AccountId::number),
+        session: session.as_deref(),
+        client: record.client,
+        detail: &record.detail,
+    });
+}
+
+async fn write_all(directory: Arc<dyn Directory>, mut entries: mpsc::Receiver<Entry>, telemetry: Telemetry) {
     let mut batch = Vec::new();
     let mut flushed = Vec::new();
     while let Some(first) = entries.recv().await {
         sort_in(first, &mut batch, &mut flushed);
         gather(&mut entries, &mut batch, &mut flushed).await;
         while !batch.is_empty() {
+            let stored = |is_written| AuditStored {
+                n_records: u64::try_from(batch.len()).unwrap_or(u64::MAX),
+                is_written,
+            };
             match directory.record(&batch).await {
-                Ok(()) => batch.clear(),
+                Ok(()) => {
+                    telemetry.emit(stored(true));
+                    batch.clear();
+                }
                 Err(error) if error.kind != DirectoryErrorKind::Unavailable => {
                     error!(%error, records = batch.len(), "the directory takes no such records; they are lost");
+                    telemetry.emit(stored(false));
                     batch.clear();
                 }
                 Err(error) => {

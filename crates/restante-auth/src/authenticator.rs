@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use restante_sasl::{Claim, LoginMechanism};
+use restante_telemetry::{LoginJudged, LoginRefusedFor, LoginStage, LoginVerdict, Stage, Telemetry};
 use restante_types::{AccountId, ClientAddr, Clock, Secret, SessionId};
 use sha2::Sha256;
 use tokio::time::Instant;
@@ -69,6 +70,8 @@ pub struct AuthPorts {
     pub rule: Rule,
     /// Civil time, for what expires.
     pub clock: Arc<dyn Clock>,
+    /// Where logins are counted.
+    pub telemetry: Telemetry,
 }
 
 /// What is known of a connection on which somebody logs in.
@@ -174,6 +177,9 @@ enum Finding {
         /// The same secret was wrong for the same name a moment ago: a client that keeps trying, not a guess.
         repeated: bool,
     },
+    /// Only an application password would have been looked at.
+    Throttled,
+    /// Too many passwords wait to be verified.
     Busy,
     Unavailable,
 }
@@ -250,7 +256,7 @@ impl Authenticator {
             Some(ticket) => ticket.question(context),
             None => match self.admitted(claimed_name(&claim), context).await {
                 Some(question) => question,
-                None => return Verdict::Busy,
+                None => return self.not_evaluated(LoginVerdict::Throttled, mechanism),
             },
         };
         let begun = Instant::now();
@@ -259,6 +265,7 @@ impl Authenticator {
             warn!("no verdict within the deadline of a login");
             Finding::Unavailable
         });
+        self.time(Stage::Verdict, begun);
         self.conclude(finding, mechanism, &question, begun).await
     }
 
@@ -288,6 +295,29 @@ impl Authenticator {
             })
     }
 
+    /// A claim that was not evaluated.
+    fn not_evaluated(&self, verdict: LoginVerdict, mechanism: LoginMechanism) -> Verdict {
+        self.judged(verdict, mechanism);
+        match verdict {
+            LoginVerdict::Throttled | LoginVerdict::Busy => Verdict::Busy,
+            _ => Verdict::Unavailable,
+        }
+    }
+
+    fn judged(&self, verdict: LoginVerdict, mechanism: LoginMechanism) {
+        self.ports.telemetry.emit(LoginJudged { mechanism, verdict });
+    }
+
+    fn time(&self, stage: Stage, begun: Instant) {
+        let elapsed = begun.elapsed();
+        self.ports.telemetry.emit(LoginStage { stage, elapsed });
+    }
+
+    /// How much hashing there may be.
+    pub const fn gate_limits(&self) -> GateLimits {
+        self.limits.gate
+    }
+
     /// How much hashing there is now.
     pub fn load(&self) -> GateLoad {
         self.gate.load()
@@ -310,6 +340,7 @@ impl Authenticator {
             name: name.as_ref().map(|name| self.name_key(name)),
             client: context.client.ip(),
         };
+        let asked = Instant::now();
         let guarded = match self.ports.limiter.admit(&attempt).await {
             Ok(Admission::After { wait, guarded }) => {
                 if !wait.is_zero() {
@@ -323,6 +354,7 @@ impl Authenticator {
                 false
             }
         };
+        self.time(Stage::Turn, asked);
         Some(Question {
             name,
             attempt,
@@ -373,8 +405,9 @@ impl Authenticator {
         begun: Instant,
     ) -> Verdict {
         let (account, repeated) = match finding {
-            Finding::Busy => return Verdict::Busy,
-            Finding::Unavailable => return Verdict::Unavailable,
+            Finding::Throttled => return self.not_evaluated(LoginVerdict::Throttled, mechanism),
+            Finding::Busy => return self.not_evaluated(LoginVerdict::Busy, mechanism),
+            Finding::Unavailable => return self.not_evaluated(LoginVerdict::Unavailable, mechanism),
             Finding::Wrong { account, repeated } => (account, repeated),
             Finding::Right(credentials, proof) => {
                 let account = credentials.account.id;
@@ -384,6 +417,11 @@ impl Authenticator {
                 }
             }
         };
+        self.judged(LoginVerdict::Refused, mechanism);
+        if let Some(account) = account {
+            let tenant = account.tenant();
+            self.ports.telemetry.emit(LoginRefusedFor { tenant });
+        }
         if !repeated {
             if let Err(lost) = self.ports.limiter.failed(&question.attempt).await {
                 not_limited(&lost);
@@ -395,6 +433,7 @@ impl Authenticator {
     }
 
     async fn granted(&self, authenticated: Box<Authenticated>, question: &Question<'_>) -> Verdict {
+        self.judged(LoginVerdict::Granted, authenticated.mechanism);
         if let Err(lost) = self.ports.limiter.succeeded(&question.attempt).await {
             not_limited(&lost);
         }

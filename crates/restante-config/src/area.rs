@@ -2,6 +2,7 @@
 //!
 //! Areas do not look at each other: contradictions between them are found in `check`.
 
+mod admin;
 mod auth;
 mod collector;
 mod database;
@@ -14,8 +15,10 @@ mod log;
 mod plugin;
 mod redis;
 mod storage;
+mod telemetry;
 mod tls;
 
+pub use admin::{Admin, AdminToken};
 pub use auth::{Auth, Mechanism};
 pub use collector::Collector;
 pub use database::{Database, DatabaseUrl, DirectoryKind, Pooler};
@@ -28,6 +31,7 @@ pub use log::{Level, Log, LogFormat};
 pub use plugin::{Grant, Plugin, PluginHost, PluginStorage, World};
 pub use redis::Redis;
 pub use storage::{S3, Storage};
+pub use telemetry::Telemetry;
 pub use tls::{Certificate, OldestVersion, Tls, UnknownName};
 
 pub(crate) use database::FORMAT as DATABASE_FORMAT;

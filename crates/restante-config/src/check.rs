@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::{
     Config, ConfigError, DatabaseUrl, DirectoryKind, ListenAddress, Listener, Mechanism, PluginStorage,
-    Pooler, Protocol, Storage, World,
+    Pooler, Protocol, ServiceUrl, Storage, World,
 };
 
 impl Config {
@@ -29,6 +29,7 @@ impl Config {
         self.check_duplicate_addresses(&mut faults);
         self.check_storage(&mut faults);
         self.check_database(&mut faults);
+        self.check_admin(&mut faults);
         if self.auth.mechanisms.contains(&Mechanism::External) && self.tls.client_authority_file.is_none() {
             let reason =
                 "EXTERNAL needs to know who signs clients' certificates; set tls.client_authority_file";
@@ -96,6 +97,41 @@ impl Config {
         }
     }
 
+    fn check_admin(&self, faults: &mut Vec<ConfigError>) {
+        let admin = &self.admin;
+        let mut fault =
+            |key: &str, reason: &str| faults.push(ConfigError::new(format!("admin.{key}"), reason));
+        if admin.certificate_file.is_some() != admin.key_file.is_some() {
+            fault(
+                "key_file",
+                "certificate_file and key_file belong together; set both or none",
+            );
+        }
+        let is_open = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if !address.ip().is_loopback());
+        if admin.address.as_ref().is_some_and(is_open) && admin.certificate_file.is_none() {
+            fault(
+                "address",
+                "tokens would cross the network in the clear; set certificate_file and key_file, or listen on 127.0.0.1",
+            );
+        }
+        if admin.address.is_none() && !admin.token.is_empty() {
+            fault("token", "tokens without a port; set admin.address");
+        }
+        for (nth, token) in admin.token.iter().enumerate() {
+            if admin.token[..nth].iter().any(|other| other.name == token.name) {
+                fault(
+                    &format!("token[{nth}].name"),
+                    "two tokens have this name; the audit could not tell them apart",
+                );
+            }
+        }
+        let endpoint = self.telemetry.otlp_endpoint.as_ref().map(ServiceUrl::expose);
+        if endpoint.is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            let reason = "not the URL of a collector; write \"http://127.0.0.1:4318\"";
+            faults.push(ConfigError::new("telemetry.otlp_endpoint", reason));
+        }
+    }
+
     fn check_duplicate_addresses(&self, faults: &mut Vec<ConfigError>) {
         let mut seen = BTreeMap::new();
         for (nth, listener) in self.listener.iter().enumerate() {
@@ -103,12 +139,22 @@ impl Config {
             if matches!(listener.address, ListenAddress::Tcp(address) if address.port() == 0) {
                 continue;
             }
-            if let Some(first) = seen.insert(&listener.address, nth) {
-                let reason = format!(
-                    "{} is taken by listener[{first}]; choose another port",
-                    listener.address
-                );
+            if let Some(first) = seen.insert(&listener.address, format!("listener[{nth}]")) {
+                let reason = format!("{} is taken by {first}; choose another port", listener.address);
                 faults.push(ConfigError::new(format!("listener[{nth}].address"), reason));
+            }
+        }
+        for (key, address) in [
+            ("address", &self.admin.address),
+            ("metrics_address", &self.admin.metrics_address),
+        ] {
+            let Some(address) = address else { continue };
+            if matches!(address, ListenAddress::Tcp(address) if address.port() == 0) {
+                continue;
+            }
+            if let Some(first) = seen.insert(address, format!("admin.{key}")) {
+                let reason = format!("{address} is taken by {first}; choose another port");
+                faults.push(ConfigError::new(format!("admin.{key}"), reason));
             }
         }
     }
@@ -219,6 +265,9 @@ impl Config {
         let single = [
             ("database.password_file", &self.database.password_file),
             ("redis.password_file", &self.redis.password_file),
+            ("admin.certificate_file", &self.admin.certificate_file),
+            ("admin.key_file", &self.admin.key_file),
+            ("telemetry.otlp_headers_file", &self.telemetry.otlp_headers_file),
             ("auth.keys_file", &self.auth.keys_file),
             ("auth.token_authority_file", &self.auth.token_authority_file),
             ("tls.client_authority_file", &self.tls.client_authority_file),
@@ -226,6 +275,11 @@ impl Config {
         for (key, file) in single {
             if let Some(reason) = file.as_deref().and_then(unreadable) {
                 faults.push(ConfigError::new(key, reason));
+            }
+        }
+        for (nth, token) in self.admin.token.iter().enumerate() {
+            if let Some(reason) = unreadable(&token.token_file) {
+                faults.push(ConfigError::new(format!("admin.token[{nth}].token_file"), reason));
             }
         }
         for (name, plugin) in &self.plugin {

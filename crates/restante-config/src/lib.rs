@@ -14,9 +14,9 @@ mod service_url;
 
 pub use address::ListenAddress;
 pub use area::{
-    Auth, Certificate, Collector, Database, DatabaseUrl, DirectoryKind, Drain, Grant, Level, Limits,
-    Listener, Lmtp, Lock, Log, LogFormat, Mechanism, OldestVersion, Plugin, PluginHost, PluginStorage,
-    Pooler, Protocol, Redis, S3, Storage, Tls, UnknownName, World,
+    Admin, AdminToken, Auth, Certificate, Collector, Database, DatabaseUrl, DirectoryKind, Drain, Grant,
+    Level, Limits, Listener, Lmtp, Lock, Log, LogFormat, Mechanism, OldestVersion, Plugin, PluginHost,
+    PluginStorage, Pooler, Protocol, Redis, S3, Storage, Telemetry, Tls, UnknownName, World,
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use ipnet::IpNet;
@@ -69,6 +69,10 @@ pub struct Config {
     pub collector: Collector,
     /// What is written to standard error, and how.
     pub log: Log,
+    /// The port for operators: metrics, health, a status page and the admin API.
+    pub admin: Admin,
+    /// Traces, and series of tenants.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -94,6 +98,8 @@ impl Default for Config {
             lock: Lock::default(),
             collector: Collector::default(),
             log: Log::default(),
+            admin: Admin::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }

@@ -51,7 +51,7 @@ fn unknown_key_is_named_with_line_and_neighbour() {
 fn unknown_key_without_neighbour_lists_what_is_known() {
     assert_eq!(
         faults_of("[log]\nrotate = true\n"),
-        "r.toml:7: log.rotate: unknown key; known here: format, level"
+        "r.toml:7: log.rotate: unknown key; known here: format, level, audit"
     );
 }
 

@@ -41,7 +41,7 @@ impl restante_store::StoreObserver for Deaf {
     fn called(&self, _: &restante_store::StoreCall<'_>) {}
 }
 
-both_suites!(metered: |inner| restante_store::Metered::new(inner, std::sync::Arc::new(crate::Deaf)));
+both_suites!(metered: |inner| restante_store::Metered::new(inner, "metered", std::sync::Arc::new(crate::Deaf)));
 both_suites!(timeout: |inner| restante_store::Timeout::new(inner, crate::LONG));
 both_suites!(limit: |inner| restante_store::Limit::new(inner, 2, crate::LONG));
 both_suites!(faulty_without_a_fault: |inner| restante_store::Faulty::new(inner, std::sync::Arc::default()));

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use restante_net::DrainSignal;
 use restante_store::{Delivery, Spool, Spooled};
+use restante_telemetry::{DeliveryJudged, RecipientRefused};
 use restante_types::{ClientAddr, Octets, SessionId, TenantId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -142,6 +143,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'a, S> {
                     .service
                     .recipient(&address, self.about.tenant, declared)
                     .await;
+                if let Err(reply) = &found {
+                    let result = reply.label();
+                    self.service.telemetry().emit(RecipientRefused { result });
+                }
                 self.session.recipient(found, &mut self.out);
                 self.flush_above(HIGH_WATER).await
             }
@@ -316,14 +321,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'a, S> {
         } else {
             self.summary.n_refused += 1;
         }
-        info!(
-            session = %self.about.session,
-            account = %recipient.account,
-            octets = octets.map(Octets::get),
-            result = result.code(),
-            elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "delivery"
-        );
+        self.service.telemetry().emit(DeliveryJudged {
+            session: self.about.session,
+            account: recipient.account,
+            result: result.label(),
+            code: result.code(),
+            octets: octets.map(Octets::get),
+            elapsed: started.elapsed(),
+        });
     }
 }
 

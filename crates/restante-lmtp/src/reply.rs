@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 
+use restante_telemetry::DeliveryJudged;
 use restante_types::Octets;
 
 /// A reply of one line.
@@ -78,6 +79,23 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
+    /// The name in records and metrics of what became of a recipient.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Delivered => DeliveryJudged::DELIVERED,
+            Self::DeliveredBefore => "repeated",
+            Self::Suspended => "suspended",
+            Self::Trouble => "trouble",
+            Self::StorageFull => "storage_full",
+            Self::OverQuota => "over_quota",
+            Self::NoSuchUser => "no_such_user",
+            Self::Closed => "closed",
+            Self::TooLarge => "too_large",
+            Self::NeedsSmtpUtf8 => "needs_smtputf8",
+            _ => "refused",
+        }
+    }
+
     /// The table.
     const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use restante_auth::{Account, AccountState, Directory, LoginName};
 use restante_store::{Deliverer, Delivery, SpoolError, SpoolSettings, Spooled, StoreError, StoreErrorKind};
+use restante_telemetry::Telemetry;
 use restante_types::{Octets, TenantId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{error, info, warn};
@@ -83,15 +84,22 @@ pub struct LmtpService {
     directory: Arc<dyn Directory>,
     deliverer: Deliverer,
     settings: Arc<LmtpSettings>,
+    telemetry: Telemetry,
 }
 
 impl LmtpService {
     /// Delivers through `deliverer` to the accounts of `directory`.
-    pub fn new(directory: Arc<dyn Directory>, deliverer: Deliverer, settings: LmtpSettings) -> Self {
+    pub fn new(
+        directory: Arc<dyn Directory>,
+        deliverer: Deliverer,
+        settings: LmtpSettings,
+        telemetry: Telemetry,
+    ) -> Self {
         Self {
             directory,
             deliverer,
             settings: Arc::new(settings),
+            telemetry,
         }
     }
 
@@ -108,6 +116,10 @@ impl LmtpService {
 
     pub(crate) fn settings(&self) -> &LmtpSettings {
         &self.settings
+    }
+
+    pub(crate) const fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     pub(crate) fn session_limits(&self) -> SessionLimits {

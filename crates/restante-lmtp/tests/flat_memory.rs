@@ -98,7 +98,12 @@ fn service(sink: &Arc<Sink>, spool: &tempfile::TempDir) -> LmtpService {
     let deliverer = Deliverer::new(Arc::new(index), Arc::new(stores), clock);
     let mut settings = LmtpSettings::new("mx.example", spool.path());
     settings.message_octets = LIMIT;
-    LmtpService::new(Arc::new(Everybody(account)), deliverer, settings)
+    LmtpService::new(
+        Arc::new(Everybody(account)),
+        deliverer,
+        settings,
+        restante_telemetry::Telemetry::default(),
+    )
 }
 
 struct Client(BufReader<DuplexStream>);

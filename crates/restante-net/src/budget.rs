@@ -36,17 +36,6 @@ pub enum Refusal {
     Unauthenticated,
 }
 
-impl Refusal {
-    /// The value of a metric's label.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Total => "total",
-            Self::PerClient => "per_client",
-            Self::Unauthenticated => "unauthenticated",
-        }
-    }
-}
-
 /// What a budget holds at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BudgetUsage {
@@ -107,6 +96,11 @@ impl ConnectionBudget {
     /// Puts new limits in force. Permits already given stay valid, also beyond a lowered limit.
     pub fn set_limits(&self, limits: BudgetLimits) {
         self.ledger().limits = limits;
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> BudgetLimits {
+        self.ledger().limits
     }
 
     /// What is held now.

@@ -4,6 +4,7 @@
 //! speaks no protocol above TLS: the text of a refusal is handed in by the caller. Start at [`serve`], which hands
 //! an [`Accepted`] connection to a handler; [`TlsStack::accept`] turns its stream, at once or after STLS, into TLS.
 
+mod activation;
 mod budget;
 mod descriptors;
 mod drain;
@@ -15,6 +16,7 @@ mod serve;
 mod stream;
 mod tls;
 
+pub use activation::PassedSockets;
 pub use budget::{BudgetLimits, BudgetUsage, ConnectionBudget, Permit, Refusal};
 pub use descriptors::{open_file_limit, raise_open_file_limit};
 pub use drain::{Drain, DrainReport, DrainSignal, HURRIED_DEADLINE};

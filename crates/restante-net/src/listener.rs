@@ -124,7 +124,8 @@ enum Kind {
     Tcp(TcpListener),
     /// The path goes before the socket closes: who finds it then finds a listener.
     Unix {
-        _path: OwnedPath,
+        /// None where somebody else opened it.
+        _path: Option<OwnedPath>,
         listener: UnixListener,
     },
 }
@@ -166,6 +167,24 @@ impl Listener {
         Ok(Self {
             kind: Kind::Tcp(listener),
             address,
+        })
+    }
+
+    /// The same for a unix socket. Its path stays when it is dropped: it belongs to whoever opened it.
+    ///
+    /// # Errors
+    /// When the socket cannot be used by the runtime, or has no path.
+    pub fn from_std_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        let path = listener.local_addr()?.as_pathname().map(Path::to_owned);
+        let path = path.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self {
+            kind: Kind::Unix {
+                _path: None,
+                listener,
+            },
+            address: ListenAddress::Unix(path),
         })
     }
 
@@ -234,7 +253,7 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
     let address = ListenAddress::Unix(path.0.clone());
     Ok(Listener {
         kind: Kind::Unix {
-            _path: path,
+            _path: Some(path),
             listener,
         },
         address,

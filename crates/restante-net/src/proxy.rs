@@ -100,12 +100,12 @@ impl ProxyError {
     /// The value of a metric's label.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Untrusted => "untrusted",
-            Self::Missing => "missing",
-            Self::Malformed => "malformed",
-            Self::TooLong => "too_long",
-            Self::TimedOut => "timed_out",
-            Self::Closed => "closed",
+            Self::Untrusted => "proxy_untrusted",
+            Self::Missing => "proxy_missing",
+            Self::Malformed => "proxy_malformed",
+            Self::TooLong => "proxy_too_long",
+            Self::TimedOut => "proxy_timed_out",
+            Self::Closed => "proxy_closed",
         }
     }
 }

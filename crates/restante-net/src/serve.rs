@@ -39,6 +39,22 @@ pub enum AcceptEvent {
     HandlerPanicked,
 }
 
+impl AcceptEvent {
+    /// The value of a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused(Refusal::Total) => "full_total",
+            Self::Refused(Refusal::PerClient) => "full_per_client",
+            Self::Refused(Refusal::Unauthenticated) => "full_unauthenticated",
+            Self::ProxyRejected(error) => error.label(),
+            Self::DescriptorsExhausted => "descriptors",
+            Self::AcceptFailed => "accept_failed",
+            Self::HandlerPanicked => "panicked",
+        }
+    }
+}
+
 /// How connections of a listener are taken.
 #[derive(Clone)]
 pub struct AcceptRules {

@@ -249,29 +249,41 @@ impl Instance {
     async fn put(&mut self, key: &String, octets: u64) -> Result<ResourceAny, Fault> {
         self.uses += 1;
         let blobs = self.blobs()?;
-        call!(self, blobs.call_put(&mut self.store, key, octets))
+        call!(self, "put", blobs.call_put(&mut self.store, key, octets))
     }
 
     async fn write(&mut self, writer: ResourceAny, octets: &[u8]) -> Result<(), Fault> {
         self.octets += octets.len() as u64;
         let blobs = self.blobs()?;
-        call!(self, blobs.writer().call_write(&mut self.store, writer, octets))
+        call!(
+            self,
+            "write",
+            blobs.writer().call_write(&mut self.store, writer, octets)
+        )
     }
 
     async fn finish(&mut self, writer: ResourceAny) -> Result<(), Fault> {
         let blobs = self.blobs()?;
-        call!(self, blobs.writer().call_finish(&mut self.store, writer))
+        call!(
+            self,
+            "finish",
+            blobs.writer().call_finish(&mut self.store, writer)
+        )
     }
 
     async fn get(&mut self, key: &String, start: u64, end: u64) -> Result<ResourceAny, Fault> {
         self.uses += 1;
         let blobs = self.blobs()?;
-        call!(self, blobs.call_get(&mut self.store, key, start, end))
+        call!(self, "get", blobs.call_get(&mut self.store, key, start, end))
     }
 
     async fn read(&mut self, reader: ResourceAny, max: u32) -> Result<Vec<u8>, Fault> {
         let blobs = self.blobs()?;
-        let octets = call!(self, blobs.reader().call_read(&mut self.store, reader, max))?;
+        let octets = call!(
+            self,
+            "read",
+            blobs.reader().call_read(&mut self.store, reader, max)
+        )?;
         self.octets += octets.len() as u64;
         Ok(octets)
     }
@@ -279,12 +291,12 @@ impl Instance {
     async fn delete(&mut self, key: &String) -> Result<(), Fault> {
         self.uses += 1;
         let blobs = self.blobs()?;
-        call!(self, blobs.call_delete(&mut self.store, key))
+        call!(self, "delete", blobs.call_delete(&mut self.store, key))
     }
 
     async fn list(&mut self, after: Option<&String>, limit: u32) -> Result<Vec<String>, Fault> {
         self.uses += 1;
         let blobs = self.blobs()?;
-        call!(self, blobs.call_list(&mut self.store, after, limit))
+        call!(self, "list", blobs.call_list(&mut self.store, after, limit))
     }
 }

@@ -35,6 +35,10 @@ impl Breaker {
         }
     }
 
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
     pub(crate) fn succeeded(&mut self) {
         if self.open_until.take().is_some() {
             self.faults.clear();

@@ -61,6 +61,16 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// The name in metrics.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::Late(_) => "late",
+            Self::Refused(_) => "refused",
+            Self::Nonsense(_) => "nonsense",
+        }
+    }
+
     /// Whether the plugin is to blame, and not what it stands for.
     pub(crate) const fn is_breakage(&self) -> bool {
         !matches!(self, Self::Refused(_))

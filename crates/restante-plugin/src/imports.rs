@@ -1,6 +1,7 @@
 //! What every plugin may import, and the values it may keep: log, clock, random, key-value, secrets.
 
 use restante_store::{StoreError, StoreErrorKind};
+use restante_telemetry::LogLinesDropped;
 use tracing::{debug, error, info, trace, warn};
 
 use crate::bindings::v1::restante::storage::{clock, key_value, log, random, secrets, types};
@@ -25,6 +26,10 @@ impl log::Host for Guest {
         let (storage, tenant) = (&*self.space.storage, self.space.tenant);
         if dropped > 0 {
             warn!(storage, %tenant, dropped, "the plugin logs too much");
+            self.terms.telemetry.emit(LogLinesDropped {
+                plugin: &self.terms.name,
+                n_dropped: dropped,
+            });
         }
         match level {
             log::Level::Trace => trace!(storage, %tenant, "plugin: {line}"),

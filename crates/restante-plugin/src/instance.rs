@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use restante_store::KeySpace;
+use restante_telemetry::{PluginCalled, SPAN_TARGET, in_session};
 use restante_types::TenantId;
 use tokio::time::Instant;
+use tracing::Span;
 use wasmtime::component::{ResourceAny, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
@@ -48,8 +50,8 @@ pub(crate) struct Instance {
     pub(crate) uses: u64,
     pub(crate) octets: u64,
     pub(crate) born: Instant,
-    /// A call is under way, or one ended so that no other may follow.
-    is_broken: bool,
+    /// A call is under way, or one ended so that no other may follow: why it may not.
+    broken_by: Option<&'static str>,
     limits: Limits,
     turn: Arc<Turn>,
 }
@@ -60,14 +62,17 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// Calls an export within the limits: `$call` is a call that gives `Result<Result<T, types::Error>, wasmtime::Error>`.
-/// A trap, a time-out or a cancellation leaves the instance broken.
+/// Calls the export `$name` within the limits: `$call` gives `Result<Result<T, types::Error>, wasmtime::Error>`. A trap, a time-out or a cancellation leaves the instance broken.
 macro_rules! call {
-    ($instance:expr, $call:expr) => {{
-        $instance.begin();
-        let (limit, turn) = ($instance.limit(), $instance.turn());
-        let answer = tokio::time::timeout(limit, $crate::turn::InTurn::new(turn, $call)).await;
-        $instance.end(answer)
+    ($instance:expr, $name:literal, $call:expr) => {{
+        let begun = $instance.begin();
+        let (limit, turn, span) = ($instance.limit(), $instance.turn(), $instance.span($name));
+        let answer = tokio::time::timeout(
+            limit,
+            tracing::Instrument::instrument($crate::turn::InTurn::new(turn, $call), span),
+        )
+        .await;
+        $instance.end($name, begun, answer)
     }};
 }
 pub(crate) use call;
@@ -125,7 +130,7 @@ impl Instance {
             uses: 0,
             octets: 0,
             born: Instant::now(),
-            is_broken: false,
+            broken_by: None,
             limits,
             turn,
         };
@@ -138,11 +143,19 @@ impl Instance {
         match &self.bindings {
             Bindings::BlobStore(world) => {
                 let lifecycle = world.restante_storage_lifecycle().clone();
-                call!(self, lifecycle.call_configure(&mut self.store, &config))
+                call!(
+                    self,
+                    "configure",
+                    lifecycle.call_configure(&mut self.store, &config)
+                )
             }
             Bindings::Maildrop(world) => {
                 let lifecycle = world.restante_storage_lifecycle().clone();
-                call!(self, lifecycle.call_configure(&mut self.store, &config))
+                call!(
+                    self,
+                    "configure",
+                    lifecycle.call_configure(&mut self.store, &config)
+                )
             }
         }
     }
@@ -151,11 +164,11 @@ impl Instance {
         match &self.bindings {
             Bindings::BlobStore(world) => {
                 let lifecycle = world.restante_storage_lifecycle().clone();
-                call!(self, lifecycle.call_health(&mut self.store))
+                call!(self, "health", lifecycle.call_health(&mut self.store))
             }
             Bindings::Maildrop(world) => {
                 let lifecycle = world.restante_storage_lifecycle().clone();
-                call!(self, lifecycle.call_health(&mut self.store))
+                call!(self, "health", lifecycle.call_health(&mut self.store))
             }
         }
     }
@@ -180,7 +193,7 @@ impl Instance {
 
     /// Lets go of a reader or writer of the plugin's.
     pub(crate) async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Fault> {
-        call!(self, async {
+        call!(self, "drop", async {
             resource.resource_drop_async(&mut self.store).await.map(Ok)
         })
     }
@@ -188,18 +201,30 @@ impl Instance {
     /// Whether it may serve another call.
     pub(crate) fn is_fresh(&self) -> bool {
         let limits = &self.limits;
-        !self.is_broken
+        self.broken_by.is_none()
             && self.uses < limits.uses
             && self.octets < limits.octets
             && self.born.elapsed() < limits.age
             && self.store.data().memory <= limits.memory / 2
     }
 
-    pub(crate) fn begin(&mut self) {
-        self.is_broken = true;
+    /// Why it is thrown away.
+    pub(crate) fn end_cause(&self) -> &'static str {
+        self.broken_by.unwrap_or("worn_out")
+    }
+
+    pub(crate) fn span(&self, function: &'static str) -> Span {
+        let plugin = &*self.store.data().terms.name;
+        in_session(|| tracing::info_span!(target: SPAN_TARGET, "plugin", plugin, function))
+    }
+
+    pub(crate) fn begin(&mut self) -> Instant {
+        // Until it has ended in order.
+        self.broken_by = Some("cancelled");
         let guest = self.store.data_mut();
         guest.ticks = 0;
         self.store.set_epoch_deadline(1);
+        Instant::now()
     }
 
     pub(crate) fn turn(&self) -> Arc<Turn> {
@@ -212,19 +237,30 @@ impl Instance {
 
     pub(crate) fn end<T>(
         &mut self,
+        function: &'static str,
+        begun: Instant,
         answer: Result<Result<Result<T, types::Error>, wasmtime::Error>, tokio::time::error::Elapsed>,
     ) -> Result<T, Fault> {
         let guest = self.store.data();
         guest.terms.peak_memory.fetch_max(guest.memory, Ordering::Relaxed);
         guest.terms.peak_ticks.fetch_max(guest.ticks, Ordering::Relaxed);
-        match answer {
+        let answer = match answer {
             Err(_) => Err(Fault::Late(self.limits.call)),
             Ok(Err(error)) => Err(trapped(&error)),
-            Ok(Ok(answer)) => {
-                self.is_broken = false;
-                answer.map_err(Fault::Refused)
-            }
-        }
+            Ok(Ok(answer)) => answer.map_err(Fault::Refused),
+        };
+        let terms = &guest.terms;
+        terms.telemetry.emit(PluginCalled {
+            plugin: &terms.name,
+            function,
+            result: answer.as_ref().map_or_else(Fault::label, |_| "ok"),
+            elapsed: begun.elapsed(),
+        });
+        self.broken_by = match &answer {
+            Err(fault) if fault.is_breakage() => Some(fault.label()),
+            _ => None,
+        };
+        answer
     }
 }
 

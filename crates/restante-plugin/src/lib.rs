@@ -34,7 +34,7 @@ pub use limits::Limits;
 pub use maildrops::PluginMaildrops;
 pub use native_cache::{NativeCache, hex};
 pub use plugins::{LoadError, Plugins};
-pub use slot::{Peaks, PluginSlot, Setting, Tenants};
+pub use slot::{Peaks, PluginSlot, Setting, SlotLoad, Tenants};
 
 /// The WIT package that plugins are written against.
 pub const WIT: &str = include_str!("../wit/storage.wit");

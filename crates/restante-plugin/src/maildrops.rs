@@ -243,7 +243,11 @@ impl Instance {
     ) -> Result<Vec<wit::Entry>, Fault> {
         self.uses += 1;
         let maildrops = self.maildrops()?;
-        call!(self, maildrops.call_list(&mut self.store, account, after, limit))
+        call!(
+            self,
+            "list",
+            maildrops.call_list(&mut self.store, account, after, limit)
+        )
     }
 
     async fn open(
@@ -254,12 +258,20 @@ impl Instance {
     ) -> Result<ResourceAny, Fault> {
         self.uses += 1;
         let maildrops = self.maildrops()?;
-        call!(self, maildrops.call_open(&mut self.store, account, id, octets))
+        call!(
+            self,
+            "open",
+            maildrops.call_open(&mut self.store, account, id, octets)
+        )
     }
 
     async fn read_message(&mut self, reader: ResourceAny, max: u32) -> Result<Vec<u8>, Fault> {
         let maildrops = self.maildrops()?;
-        let octets = call!(self, maildrops.reader().call_read(&mut self.store, reader, max))?;
+        let octets = call!(
+            self,
+            "read",
+            maildrops.reader().call_read(&mut self.store, reader, max)
+        )?;
         self.octets += octets.len() as u64;
         if octets.len() > max as usize {
             return Err(Fault::Nonsense(
@@ -277,13 +289,21 @@ impl Instance {
     ) -> Result<(), Fault> {
         self.uses += 1;
         let maildrops = self.maildrops()?;
-        call!(self, maildrops.call_remove(&mut self.store, account, fence, ids))
+        call!(
+            self,
+            "remove",
+            maildrops.call_remove(&mut self.store, account, fence, ids)
+        )
     }
 
     async fn append(&mut self, account: &wit::Account, octets: u64) -> Result<ResourceAny, Fault> {
         self.uses += 1;
         let maildrops = self.maildrops()?;
-        call!(self, maildrops.call_append(&mut self.store, account, octets))
+        call!(
+            self,
+            "append",
+            maildrops.call_append(&mut self.store, account, octets)
+        )
     }
 
     async fn write_message(&mut self, writer: ResourceAny, octets: &[u8]) -> Result<(), Fault> {
@@ -291,12 +311,17 @@ impl Instance {
         let maildrops = self.maildrops()?;
         call!(
             self,
+            "write",
             maildrops.writer().call_write(&mut self.store, writer, octets)
         )
     }
 
     async fn finish_message(&mut self, writer: ResourceAny) -> Result<wit::Entry, Fault> {
         let maildrops = self.maildrops()?;
-        call!(self, maildrops.writer().call_finish(&mut self.store, writer))
+        call!(
+            self,
+            "finish",
+            maildrops.writer().call_finish(&mut self.store, writer)
+        )
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use restante_store::{ComponentDigest, InstalledPlugin, PluginRegistry, StoreError};
+use restante_telemetry::PluginLoaded;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -14,7 +15,7 @@ use crate::compiler::Compiler;
 use crate::engine::{Plugin, PluginHost, digest};
 use crate::error::InstallError;
 use crate::native_cache::{NativeCache, hex};
-use crate::slot::{PluginSlot, State};
+use crate::slot::{Emptiness, PluginSlot, State};
 
 /// How often the registry is looked at.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -69,6 +70,11 @@ impl Plugins {
         }
     }
 
+    /// The slots, in the order of their names.
+    pub fn slots(&self) -> impl Iterator<Item = &Arc<PluginSlot>> {
+        self.slots.values()
+    }
+
     /// The slot of a name, if it is configured.
     pub fn slot(&self, name: &str) -> Option<&Arc<PluginSlot>> {
         self.slots.get(name)
@@ -99,10 +105,13 @@ impl Plugins {
         let installed = self.registry.plugins().await?;
         for (name, slot) in &self.slots {
             match installed.iter().find(|plugin| plugin.name == *name) {
-                None => slot.empty(format!(
-                    "the plugin {name} is not installed; see restante plugin install"
-                )),
-                Some(plugin) if !plugin.is_enabled => slot.empty(format!("the plugin {name} is disabled")),
+                None => slot.empty(
+                    Emptiness::NotInstalled,
+                    format!("the plugin {name} is not installed; see restante plugin install"),
+                ),
+                Some(plugin) if !plugin.is_enabled => {
+                    slot.empty(Emptiness::Disabled, format!("the plugin {name} is disabled"));
+                }
                 Some(plugin) => self.follow(slot, plugin).await,
             }
         }
@@ -132,7 +141,12 @@ impl Plugins {
         }
         let name = slot.name();
         let sha256 = hex(&installed.component);
-        match self.take_over(slot, installed).await {
+        let taken = self.take_over(slot, installed).await;
+        slot.terms.telemetry.emit(PluginLoaded {
+            plugin: name,
+            is_loaded: taken.is_ok(),
+        });
+        match taken {
             // A tool that looks once has something else to say.
             Ok(()) if !self.has_looked.load(Ordering::Relaxed) => {
                 debug!(plugin = name, sha256, "plugin in force");
@@ -144,9 +158,10 @@ impl Plugins {
                     State::Ready(_) => {
                         error!(plugin = name, sha256, %error, "plugin not loaded; the version before stays in force");
                     }
-                    State::Empty(_) => {
+                    State::Empty(..) => {
                         error!(plugin = name, sha256, %error, "plugin not loaded; its storages cannot be used");
-                        slot.empty(format!("the plugin {name} cannot be loaded: {error}"));
+                        let why = format!("the plugin {name} cannot be loaded: {error}");
+                        slot.empty(Emptiness::Broken, why);
                     }
                 }
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
 use restante_store::{ComponentDigest, StoreError, StoreErrorKind};
+use restante_telemetry::{InstanceDropped, PluginPassedOver};
 use restante_types::TenantId;
 
 use crate::breaker::Breaker;
@@ -20,18 +21,18 @@ use crate::slot::{PluginSlot, Setting};
 pub(crate) struct Pools {
     slot: Arc<PluginSlot>,
     setting: Arc<Setting>,
-    pools: Mutex<HashMap<TenantId, Arc<Pool>>>,
+    pools: Arc<ByTenant>,
 }
+
+/// The pools of a storage.
+pub(crate) type ByTenant = Mutex<HashMap<TenantId, Arc<Pool>>>;
 
 impl Pools {
     pub(crate) fn new(slot: Arc<PluginSlot>, setting: Setting) -> Self {
         let setting = Arc::new(setting);
-        slot.add(&setting);
-        Self {
-            slot,
-            setting,
-            pools: Mutex::default(),
-        }
+        let pools = Arc::default();
+        slot.add(&setting, &pools);
+        Self { slot, setting, pools }
     }
 
     pub(crate) fn setting(&self) -> &Setting {
@@ -79,10 +80,14 @@ impl managed::Manager for Maker {
 
     async fn recycle(&self, instance: &mut Instance, _: &Metrics) -> RecycleResult<Fault> {
         if instance.is_fresh() {
-            Ok(())
-        } else {
-            Err(RecycleError::message("worn out"))
+            return Ok(());
         }
+        let terms = &self.slot.terms;
+        terms.telemetry.emit(InstanceDropped {
+            plugin: &terms.name,
+            cause: instance.end_cause(),
+        });
+        Err(RecycleError::message("not to be used again"))
     }
 }
 
@@ -118,14 +123,18 @@ impl Pool {
     /// An instance for a call or a few that belong together.
     pub(crate) async fn hold(&self, op: &'static str) -> Result<Held, StoreError> {
         self.with_breaker(Breaker::admit).map_err(|wait: Duration| {
+            self.tell(op, "resting");
             StoreError::new(StoreErrorKind::Unavailable, op, STORE)
                 .because("the plugin broke too often and is given a rest")
                 .retry_after(wait)
         })?;
         self.instances.get().await.map_err(|error| match error {
             PoolError::Backend(fault) => self.note(op, fault),
-            PoolError::Timeout(_) => StoreError::new(StoreErrorKind::Unavailable, op, STORE)
-                .because("all instances of the plugin are busy"),
+            PoolError::Timeout(_) => {
+                self.tell(op, "busy");
+                StoreError::new(StoreErrorKind::Unavailable, op, STORE)
+                    .because("all instances of the plugin are busy")
+            }
             PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
                 StoreError::new(StoreErrorKind::Unavailable, op, STORE).because("the pool is closed")
             }
@@ -143,13 +152,37 @@ impl Pool {
         }
     }
 
+    /// Counts a call that was not made, or whose answer is not taken.
+    fn tell(&self, function: &'static str, result: &'static str) {
+        let terms = &self.instances.manager().slot.terms;
+        terms.telemetry.emit(PluginPassedOver {
+            plugin: &terms.name,
+            function,
+            result,
+        });
+    }
+
     fn note(&self, op: &'static str, fault: Fault) -> StoreError {
+        if matches!(fault, Fault::Nonsense(_)) {
+            self.tell(op, fault.label());
+        }
         if fault.is_breakage() {
             self.with_breaker(Breaker::failed);
         } else {
             self.with_breaker(Breaker::succeeded);
         }
         fault.into_error(op)
+    }
+
+    /// Instances that are idle and used, and whether the breaker lets no call through.
+    pub(crate) fn load(&self) -> (usize, usize, bool) {
+        let status = self.instances.status();
+        let idle = status.available.min(status.size);
+        (
+            idle,
+            status.size - idle,
+            self.with_breaker(|breaker| breaker.is_open()),
+        )
     }
 
     fn with_breaker<T>(&self, act: impl FnOnce(&mut Breaker) -> T) -> T {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use restante_store::{BlobStore, KeyValueStore, StoreError, StoreErrorKind};
+use restante_telemetry::Telemetry;
 use restante_types::TenantId;
 
 use crate::engine::{Plugin, TICK, World};
@@ -15,6 +16,7 @@ use crate::error::{Fault, STORE};
 use crate::grants::Grants;
 use crate::instance::Instance;
 use crate::limits::Limits;
+use crate::pool::ByTenant;
 
 /// The tenants that a storage may have something of.
 #[async_trait]
@@ -45,15 +47,17 @@ pub struct Setting {
 
 /// The plugin of a name, for the storages that use it.
 pub struct PluginSlot {
-    name: Box<str>,
     pub(crate) terms: Arc<Terms>,
     state: ArcSwap<State>,
-    settings: Mutex<Vec<Arc<Setting>>>,
+    /// The storages that use it, with their pools.
+    users: Mutex<Vec<(Arc<Setting>, Weak<ByTenant>)>>,
 }
 
 /// What every instance of a plugin may have, and the most that any took.
 #[derive(Debug)]
 pub(crate) struct Terms {
+    pub(crate) name: Box<str>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
     pub(crate) peak_memory: AtomicUsize,
@@ -69,31 +73,87 @@ pub struct Peaks {
     pub computing: Duration,
 }
 
+/// What a plugin's instances do now, over all storages and tenants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotLoad {
+    /// Whether one is in force; `None` where none is meant to be: it is disabled, or not installed and not used.
+    pub is_ready: Option<bool>,
+    /// Instances that wait for a call.
+    pub n_idle: usize,
+    /// Instances that are called.
+    pub n_used: usize,
+    /// Instances that there may be.
+    pub limit: usize,
+    /// Breakers that let no call through.
+    pub n_resting: usize,
+}
+
 pub(crate) enum State {
     /// None can be called, for a reason that the operator is told.
-    Empty(String),
+    Empty(Emptiness, String),
     Ready(Plugin),
+}
+
+/// Why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Emptiness {
+    NotInstalled,
+    Disabled,
+    Broken,
 }
 
 impl PluginSlot {
     /// Nothing yet under that name.
-    pub fn new(name: &str, limits: Limits, grants: Grants) -> Self {
+    pub fn new(name: &str, limits: Limits, grants: Grants, telemetry: Telemetry) -> Self {
+        let why = format!("the plugin {name} is not loaded yet");
         Self {
-            name: name.into(),
             terms: Arc::new(Terms {
+                name: name.into(),
+                telemetry,
                 limits,
                 grants,
                 peak_memory: AtomicUsize::new(0),
                 peak_ticks: AtomicU32::new(0),
             }),
-            state: ArcSwap::from_pointee(State::Empty(format!("the plugin {name} is not loaded yet"))),
-            settings: Mutex::default(),
+            state: ArcSwap::from_pointee(State::Empty(Emptiness::NotInstalled, why)),
+            users: Mutex::default(),
         }
     }
 
     /// The name that it is installed under.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.terms.name
+    }
+
+    /// What its instances may take.
+    pub fn limits(&self) -> &Limits {
+        &self.terms.limits
+    }
+
+    /// What its instances do now.
+    pub fn load(&self) -> SlotLoad {
+        let users = self.users();
+        let is_ready = match &**self.state.load() {
+            State::Ready(_) => Some(true),
+            State::Empty(Emptiness::Disabled, _) => None,
+            State::Empty(Emptiness::NotInstalled, _) if users.is_empty() => None,
+            State::Empty(..) => Some(false),
+        };
+        let mut load = SlotLoad {
+            is_ready,
+            ..SlotLoad::default()
+        };
+        for pools in users.iter().filter_map(|(_, pools)| pools.upgrade()) {
+            let pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+            for pool in pools.values() {
+                let (n_idle, n_used, is_resting) = pool.load();
+                load.n_idle += n_idle;
+                load.n_used += n_used;
+                load.n_resting += usize::from(is_resting);
+                load.limit += self.terms.limits.instances;
+            }
+        }
+        load
     }
 
     /// The most that instances took.
@@ -110,8 +170,8 @@ impl PluginSlot {
     }
 
     /// Takes the plugin out: calls fail and say why.
-    pub(crate) fn empty(&self, why: String) {
-        self.state.store(Arc::new(State::Empty(why)));
+    pub(crate) fn empty(&self, emptiness: Emptiness, why: String) {
+        self.state.store(Arc::new(State::Empty(emptiness, why)));
     }
 
     pub(crate) fn state(&self) -> Arc<State> {
@@ -122,16 +182,19 @@ impl PluginSlot {
     pub(crate) fn plugin(&self, op: &'static str) -> Result<Plugin, StoreError> {
         match &**self.state.load() {
             State::Ready(plugin) => Ok(plugin.clone()),
-            State::Empty(why) => {
+            State::Empty(_, why) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, op, STORE).because(why.clone()))
             }
         }
     }
 
-    pub(crate) fn add(&self, setting: &Arc<Setting>) {
-        // One push.
-        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        settings.push(Arc::clone(setting));
+    pub(crate) fn add(&self, setting: &Arc<Setting>, pools: &Arc<ByTenant>) {
+        self.users().push((Arc::clone(setting), Arc::downgrade(pools)));
+    }
+
+    fn users(&self) -> MutexGuard<'_, Vec<(Arc<Setting>, Weak<ByTenant>)>> {
+        // Each change is one push.
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the plugin in force can do its work for every storage that uses it.
@@ -148,11 +211,11 @@ impl PluginSlot {
     /// # Errors
     /// For the first storage where it cannot.
     pub async fn try_out(&self, plugin: &Plugin) -> Result<(), StoreError> {
-        let settings = self
-            .settings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let settings: Vec<_> = self
+            .users()
+            .iter()
+            .map(|(setting, _)| Arc::clone(setting))
+            .collect();
         for setting in settings {
             self.try_for(plugin, &setting).await.map_err(|error| {
                 StoreError::new(error.kind, "health", STORE)
@@ -192,8 +255,8 @@ impl PluginSlot {
 impl fmt::Debug for PluginSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.state() {
-            State::Ready(plugin) => write!(f, "{}: {plugin:?}", self.name),
-            State::Empty(why) => f.write_str(why),
+            State::Ready(plugin) => write!(f, "{}: {plugin:?}", self.name()),
+            State::Empty(_, why) => f.write_str(why),
         }
     }
 }

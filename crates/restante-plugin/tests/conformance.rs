@@ -87,7 +87,12 @@ fn seal(inner: Arc<dyn BlobStore>) -> Blobs {
         let component = support::component("seal");
         support::host().compile(&component, &grants()).unwrap()
     });
-    let slot = PluginSlot::new("seal", Limits::default(), grants());
+    let slot = PluginSlot::new(
+        "seal",
+        Limits::default(),
+        grants(),
+        restante_telemetry::Telemetry::default(),
+    );
     slot.set(plugin.clone());
     let values = Arc::new(MemoryKeyValueStore::default());
     Blobs::over(Arc::new(slot), r#"{"key":"key"}"#, values, Some(inner))
@@ -184,7 +189,12 @@ async fn open_jmap() -> Maildrops {
         let component = support::component("jmap");
         support::host().compile(&component, &grants).unwrap()
     });
-    let slot = PluginSlot::new("jmap", Limits::default(), grants);
+    let slot = PluginSlot::new(
+        "jmap",
+        Limits::default(),
+        grants,
+        restante_telemetry::Telemetry::default(),
+    );
     slot.set(plugin.clone());
     let config = format!(r#"{{"session_url":"{}","token":"token"}}"#, server.url());
     let values = Arc::new(MemoryKeyValueStore::default());

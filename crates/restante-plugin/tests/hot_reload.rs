@@ -48,7 +48,12 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("cache");
         let registry = Arc::new(MemoryPluginRegistry::default());
-        let slot = Arc::new(PluginSlot::new("keeper", Limits::default(), support::key_value()));
+        let slot = Arc::new(PluginSlot::new(
+            "keeper",
+            Limits::default(),
+            support::key_value(),
+            restante_telemetry::Telemetry::default(),
+        ));
         let values = Arc::new(MemoryKeyValueStore::default());
         let store = PluginBlobStore::new(Arc::clone(&slot), support::setting(config, values));
         Self {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use restante_store::{StorageId, StoreError};
+use restante_telemetry::PoolLoad;
 use restante_types::Secret;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
@@ -247,6 +248,16 @@ impl Pg {
             .await
             .map_err(failed("storage_name"))?;
         Ok(row.map(|(name,)| name))
+    }
+
+    /// What the pool holds, for the metrics.
+    pub fn load(&self) -> PoolLoad {
+        let n_idle = self.pool.num_idle();
+        PoolLoad {
+            n_idle,
+            n_used: (self.pool.size() as usize).saturating_sub(n_idle),
+            limit: self.pool.options().get_max_connections() as usize,
+        }
     }
 
     /// Closes all connections. Calls after it fail.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use restante_lock::{LockError, LockManager};
+use restante_telemetry::{Gauge, MaildropTakenOver, Telemetry};
 use restante_types::{Fence, MaildropId, SessionId};
 
 use crate::error::{STORE, Told, may_have_happened};
@@ -78,6 +79,7 @@ pub struct PgLockManager {
     incarnation: i64,
     options: LeaseOptions,
     lease: Arc<Lease>,
+    telemetry: Telemetry,
 }
 
 impl PgLockManager {
@@ -110,7 +112,23 @@ impl PgLockManager {
             incarnation,
             options,
             lease: Arc::new(lease),
+            telemetry: Telemetry::default(),
         })
+    }
+
+    /// Tells of maildrops that are taken over, and of the age of the lease.
+    #[must_use]
+    pub fn observed(self, telemetry: &Telemetry) -> Self {
+        let lease = Arc::downgrade(&self.lease);
+        telemetry.before_scrape(move |metrics| {
+            if let Some(lease) = lease.upgrade() {
+                metrics.set(Gauge::HeartbeatAge, &[], lease.age().as_secs_f64());
+            }
+        });
+        Self {
+            telemetry: telemetry.clone(),
+            ..self
+        }
     }
 
     /// How long ago the lease was renewed, also if the machine has slept since; for readiness and metrics.
@@ -158,13 +176,16 @@ impl LockManager for PgLockManager {
             .bind(self.incarnation)
             .bind(duration_to_row(self.options.longest_session))
             .bind(duration_to_row(self.options.grace));
-        let row: Option<(i64, i64)> = self.db.optional(open).await.map_err(unsure)?;
-        let (echo, token) = row.ok_or(LockError::InUse)?;
+        let row: Option<(i64, i64, bool)> = self.db.optional(open).await.map_err(unsure)?;
+        let (echo, token, was_held) = row.ok_or(LockError::InUse)?;
         if echo != maildrop.number() {
             return Err(LockError::Unavailable("the answer is another maildrop's".into()));
         }
         let token = u64::try_from(token).ok().and_then(NonZeroU64::new);
         let token = token.ok_or_else(|| LockError::Unavailable(Undecodable("token").into()))?;
+        if was_held {
+            self.telemetry.emit(MaildropTakenOver { maildrop });
+        }
         Ok(Fence { maildrop, token })
     }
 

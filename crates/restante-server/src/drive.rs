@@ -13,10 +13,15 @@ use restante_session::{
     Answer, CloseReason, Cut, DeleteSet, Opened, Refusal, Request, Session, SessionSummary, Snapshot, Step,
 };
 use restante_store::{BlobKey, Body, ForeignMaildrop, Owner, StoreError, StoreErrorKind, failpoint};
+use restante_telemetry::{
+    BodyBroken, BodySent, LoginStage, MaildropOpened, OpenResult, OpenSession, SPAN_TARGET, SessionState,
+    Stage, in_session,
+};
 use restante_types::{AccountId, MessageNumber, SessionId};
+use restante_wire::Verb;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, error, warn};
+use tracing::{Instrument as _, Span, debug, error, info_span, warn};
 use zeroize::Zeroizing;
 
 use crate::Ports;
@@ -24,7 +29,7 @@ use crate::body::{self, SendError};
 use crate::fault;
 use crate::hold::{self, Hold, Messages, Place, Reading};
 use crate::ports::Proofs;
-use crate::service::{Finished, Pop3Settings, Wire};
+use crate::service::{Finished, Pop3Settings, Wire, version};
 use crate::update::{self, Truth};
 use crate::window;
 
@@ -45,6 +50,7 @@ pub(crate) struct Connection<'a> {
     pub(crate) session_id: SessionId,
     pub(crate) permit: Permit,
     pub(crate) drain: DrainSignal,
+    pub(crate) open: OpenSession,
     pub(crate) begun: Instant,
 }
 
@@ -54,7 +60,7 @@ pub(crate) enum End<'a> {
     Closed(Finished),
     /// The client is told to begin TLS; everything it said before is gone.
     StartTls {
-        connection: Connection<'a>,
+        connection: Box<Connection<'a>>,
         wire: Wire,
         summary: SessionSummary,
     },
@@ -65,6 +71,8 @@ struct OpenBody {
     body: Body,
     /// Where it comes from; none if it was fetched and checked before.
     blob: Option<BlobKey>,
+    /// What it is sent for.
+    verb: Verb,
 }
 
 /// One session on one stream.
@@ -84,6 +92,8 @@ pub(crate) struct Driver<'a> {
     /// What was looked up for the SCRAM exchange that is going on.
     ticket: Option<ScramTicket>,
     account: Option<AccountId>,
+    /// When the claim was made that is being verified.
+    login_begun: Instant,
     hold: Option<Hold>,
     body: Option<OpenBody>,
 }
@@ -106,6 +116,7 @@ impl<'a> Driver<'a> {
             login,
             ticket: None,
             account: None,
+            login_begun: Instant::now(),
             hold: None,
             body: None,
         }
@@ -115,7 +126,11 @@ impl<'a> Driver<'a> {
     pub(crate) async fn run(mut self) -> End<'a> {
         loop {
             self.hear();
-            match self.session.next(&mut self.out) {
+            let step = self.session.next(&mut self.out);
+            for line in self.session.served() {
+                self.connection.ports.telemetry.emit(line);
+            }
+            match step {
                 Step::NeedInput => {
                     self.flush().await;
                     if !self.broken {
@@ -262,7 +277,7 @@ impl<'a> Driver<'a> {
         let summary = *self.session.summary();
         match self.stream {
             MaybeTls::Plain(wire) if self.left_over.is_empty() && !self.broken => End::StartTls {
-                connection: self.connection,
+                connection: Box::new(self.connection),
                 wire,
                 summary,
             },
@@ -293,12 +308,19 @@ impl<'a> Driver<'a> {
             Request::Verify(claim) => {
                 self.flush().await;
                 let (authenticator, ticket) = (&self.connection.ports.authenticator, self.ticket.take());
-                let verdict = authenticator.verify(claim, ticket, &self.login).await;
+                let span = in_session(|| info_span!(target: SPAN_TARGET, "login"));
+                self.login_begun = Instant::now();
+                let verdict = authenticator
+                    .verify(claim, ticket, &self.login)
+                    .instrument(span)
+                    .await;
                 Answer::Verdict(fault::verdict(verdict))
             }
             Request::Open(authenticated) => {
                 self.flush().await;
-                Answer::Opened(self.open(&authenticated).await)
+                let opened = self.open(&authenticated).await;
+                self.note_opening(&opened);
+                Answer::Opened(opened)
             }
             Request::Body { message, cut } => Answer::Body(self.open_body(message, cut).await),
             Request::Send => match self.send_body().await {
@@ -307,7 +329,10 @@ impl<'a> Driver<'a> {
             },
             Request::Commit(deletes) => {
                 self.flush().await;
-                Answer::Committed(self.commit(deletes).await)
+                self.connection.open.enter(SessionState::Update);
+                let span =
+                    in_session(|| info_span!(target: SPAN_TARGET, "update", n_deletes = deletes.len()));
+                Answer::Committed(self.commit(deletes).instrument(span).await)
             }
             Request::Release => {
                 self.release().await;
@@ -321,6 +346,28 @@ impl<'a> Driver<'a> {
         {
             error!(session = %self.connection.session_id, "the session did not ask for this answer");
             self.break_off(CloseReason::Disconnected);
+        }
+    }
+
+    fn note_opening(&mut self, opened: &Result<Opened, Refusal>) {
+        let telemetry = &self.connection.ports.telemetry;
+        let result = match opened {
+            Ok(opened) => OpenResult::Opened(opened.snapshot.len()),
+            Err(Refusal::InUse) => OpenResult::InUse,
+            Err(Refusal::LoginDelay) => OpenResult::LoginDelay,
+            Err(Refusal::TooManySessions) => OpenResult::TooManySessions,
+            Err(_) => OpenResult::Unavailable,
+        };
+        telemetry.emit(MaildropOpened { result });
+        if let (Ok(_), Some(account)) = (opened, self.account) {
+            telemetry.emit(LoginStage {
+                stage: Stage::Total,
+                elapsed: self.login_begun.elapsed(),
+            });
+            self.connection.open.logged_in(account.tenant());
+            let span = Span::current();
+            span.record("tenant", account.tenant().get());
+            span.record("account", account.number());
         }
     }
 
@@ -388,7 +435,11 @@ impl<'a> Driver<'a> {
         };
         match opened {
             Ok(body) => {
-                self.body = Some(OpenBody { body, blob });
+                let verb = match cut {
+                    Cut::Whole => Verb::Retr,
+                    Cut::Top { .. } => Verb::Top,
+                };
+                self.body = Some(OpenBody { body, blob, verb });
                 Ok(())
             }
             Err(error) => {
@@ -400,26 +451,43 @@ impl<'a> Driver<'a> {
 
     /// Sends the open body. `None` if it broke off: then the connection ends without the terminator.
     async fn send_body(&mut self) -> Option<restante_store::Verified> {
-        let OpenBody { body, blob } = self.body.take()?;
+        let OpenBody { body, blob, verb } = self.body.take()?;
         let mut octets = 0;
-        let sent = body::send(body, &mut self.stream, &mut self.out, &mut octets).await;
+        let span = in_session(|| info_span!(target: SPAN_TARGET, "send", verb = verb.as_str()));
+        let sent = body::send(body, &mut self.stream, &mut self.out, &mut octets)
+            .instrument(span)
+            .await;
         if let Some(reading) = self.hold.as_mut().and_then(|hold| hold.reading.as_mut()) {
             reading.count(octets).await;
         }
         match sent {
-            Ok(verified) => Some(verified),
+            Ok(verified) => {
+                if let Some(account) = self.account {
+                    self.connection.ports.telemetry.emit(BodySent {
+                        verb,
+                        octets,
+                        tenant: account.tenant(),
+                    });
+                }
+                Some(verified)
+            }
             Err(error) => {
-                match &error {
+                let session = self.connection.session_id;
+                let (cause, source): (_, &dyn std::error::Error) = match &error {
                     SendError::Store(error) => {
-                        error!(session = %self.connection.session_id, ?blob, %error, "body broke off; connection dropped");
                         if let (StoreErrorKind::Damaged, Some(blob)) = (error.kind, blob) {
+                            warn!(%session, %blob, "a damaged blob; it is not sent again");
                             self.connection.ports.suspects.add(blob);
                         }
+                        (error.kind.as_str(), error)
                     }
-                    SendError::Client(error) => {
-                        debug!(session = %self.connection.session_id, %error, "client gone while reading a body");
-                    }
-                }
+                    SendError::Client(error) => (BodyBroken::CLIENT, error),
+                };
+                self.connection.ports.telemetry.emit(BodyBroken {
+                    session,
+                    cause,
+                    error: source,
+                });
                 self.out.clear();
                 self.break_off(error.reason());
                 None
@@ -435,7 +503,8 @@ impl<'a> Driver<'a> {
         }) else {
             return Err(Refusal::NotDeleted);
         };
-        let (result, lock) = update::commit(truth, lock, self.connection.session_id, deletes).await;
+        let session = self.connection.session_id;
+        let (result, lock) = update::commit(truth, lock, session, deletes, ports.telemetry.clone()).await;
         failpoint("update.unanswered");
         if let Some(hold) = &mut self.hold {
             hold.lock = lock;
@@ -461,15 +530,11 @@ impl<'a> Driver<'a> {
         if !self.broken && timeout(LINGER, self.linger()).await.is_err() {
             debug!(session = %self.connection.session_id, "client goes on sending; cut");
         }
-        let tls = self
-            .stream
-            .handshake()
-            .map_or("none", |handshake| handshake.version.label());
         Finished {
             reason,
             summary: *self.session.summary(),
             account: self.account,
-            tls,
+            tls: version(&self.stream),
         }
     }
 
@@ -503,8 +568,12 @@ async fn lock(
     authenticated: &Authenticated,
 ) -> Result<(MaildropLock, Snapshot, Messages), Refusal> {
     let maildrop = authenticated.account().id.maildrop();
+    let span = in_session(|| info_span!(target: SPAN_TARGET, "lock"));
+    let asked = Instant::now();
     let lock = MaildropLock::open(Arc::clone(&ports.locks), maildrop, session)
+        .instrument(span)
         .await
+        .inspect(|_| stage(ports, Stage::Lock, asked))
         .map_err(|error| {
             debug!(%session, %maildrop, %error, "maildrop not opened");
             fault::open(&error)
@@ -534,10 +603,19 @@ async fn list(
             return Err(Refusal::Unavailable);
         }
     }
-    messages_of(ports, authenticated, lock).await.map_err(|error| {
+    let span = in_session(|| info_span!(target: SPAN_TARGET, "listing"));
+    let asked = Instant::now();
+    let listed = messages_of(ports, authenticated, lock).instrument(span).await;
+    stage(ports, Stage::Listing, asked);
+    listed.map_err(|error| {
         error!(%session, %maildrop, %error, "maildrop cannot be listed");
         Refusal::Unavailable
     })
+}
+
+fn stage(ports: &Ports, stage: Stage, begun: Instant) {
+    let elapsed = begun.elapsed();
+    ports.telemetry.emit(LoginStage { stage, elapsed });
 }
 
 /// The messages in the window of the tenant's rules, from where the tenant's mail is.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use restante_auth::TenantTable;
 use restante_store::{BlobLedger, StoreError};
+use restante_telemetry::{MessagesExpired, Telemetry};
 use restante_types::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -24,6 +25,8 @@ pub struct Expiry {
     pub tenants: Arc<TenantTable>,
     /// Civil time.
     pub clock: Arc<dyn Clock>,
+    /// Where they are counted.
+    pub telemetry: Telemetry,
 }
 
 impl Expiry {
@@ -38,7 +41,12 @@ impl Expiry {
             ticks.tick().await;
             match self.pass(self.clock.wall()).await {
                 Ok(0) => {}
-                Ok(expired) => info!(expired, "messages expired"),
+                Ok(expired) => {
+                    info!(expired, "messages expired");
+                    self.telemetry.emit(MessagesExpired {
+                        n_expired: u64::try_from(expired).unwrap_or(u64::MAX),
+                    });
+                }
                 Err(error) => warn!(%error, "messages do not expire now, trying again"),
             }
         }

@@ -11,7 +11,6 @@ mod fault;
 mod hold;
 mod oversight;
 mod ports;
-mod record;
 mod service;
 mod sessions;
 mod suspects;
@@ -20,7 +19,7 @@ mod window;
 
 pub use entry::Entry;
 pub use expiry::Expiry;
-pub use oversight::{OnRoster, Oversight};
+pub use oversight::{LastSeen, OnRoster, Oversight};
 pub use ports::Ports;
 pub use service::{Pop3Service, Pop3Settings, refusal_line};
 pub use sessions::SessionRegistry;

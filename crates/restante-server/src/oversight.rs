@@ -3,7 +3,7 @@
 //! The directory wakes it when something may have changed; beneath that it asks by itself. Start at [`Oversight`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use restante_auth::{
@@ -46,6 +46,25 @@ pub struct Oversight {
     pub clock: Arc<dyn Clock>,
     /// Called with every new roster.
     pub on_roster: OnRoster,
+    /// When the directory was last compared with, for the metrics.
+    pub seen: LastSeen,
+}
+
+/// When something was last seen. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct LastSeen(Arc<Mutex<Option<Instant>>>);
+
+impl LastSeen {
+    /// It is seen now.
+    pub fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago it was; `None` before the first time.
+    pub fn age(&self) -> Option<Duration> {
+        let seen = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.map(|seen| seen.elapsed())
+    }
 }
 
 impl Oversight {
@@ -81,11 +100,16 @@ impl Oversight {
                 () = sleep(EVERY) => {}
             }
             changes.mark_unchanged();
-            if let Err(error) = self.refresh().await {
+            let refreshed = self.refresh().await;
+            if let Err(error) = &refreshed {
                 warn!(%error, "tenants not brought up to date; what was known stays in force");
             }
-            if let Err(error) = self.judge().await {
+            let judged = self.judge().await;
+            if let Err(error) = &judged {
                 warn!(%error, "live sessions go on unasked; the directory cannot be asked");
+            }
+            if refreshed.is_ok() && judged.is_ok() {
+                self.seen.now();
             }
             if renewed.elapsed() >= RENEW_EVERY {
                 renewed = Instant::now();

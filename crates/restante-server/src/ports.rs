@@ -6,6 +6,7 @@ use restante_auth::{Authenticator, TenantTable, UsageLimiter};
 use restante_lock::LockManager;
 use restante_session::Receipts;
 use restante_store::{BlobStores, MailIndex};
+use restante_telemetry::Telemetry;
 use restante_types::{Clock, SystemClock};
 
 use crate::SessionRegistry;
@@ -30,6 +31,8 @@ pub struct Ports {
     pub sessions: SessionRegistry,
     /// Civil time, for the window of a listing.
     pub clock: Arc<dyn Clock>,
+    /// Where sessions are counted.
+    pub telemetry: Telemetry,
     /// The bodies that were found damaged, whichever listener sent them.
     pub(crate) suspects: Arc<Suspects>,
 }
@@ -43,6 +46,7 @@ impl Ports {
         blobs: Arc<BlobStores>,
         usage: Arc<dyn UsageLimiter>,
         tenants: Arc<TenantTable>,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
             authenticator,
@@ -53,6 +57,7 @@ impl Ports {
             tenants,
             sessions: SessionRegistry::new(),
             clock: Arc::new(SystemClock),
+            telemetry,
             suspects: Arc::default(),
         }
     }

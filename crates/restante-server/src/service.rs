@@ -9,13 +9,13 @@ use restante_lock::fresh_session_id;
 use restante_net::{Accepted, CountedStream, MaybeTls, PacedStream, RateFloor, Stream, TlsStack, TlsVersion};
 use restante_sasl::ChannelBinding;
 use restante_session::{Channel, CloseReason, LoginDelay, Refusal, Session, SessionPolicy, TlsFacts};
+use restante_telemetry::{OpenSession, SPAN_TARGET, SessionRecord, TlsHandshaken, sampled, trace_id};
 use restante_types::{ClientAddr, SessionId, TenantId};
 use restante_wire::Expire;
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::{Instrument as _, Span, error, field};
 
 use crate::drive::{Connection, Driver, End};
-use crate::record::SessionRecord;
 use crate::{Entry, Ports, hold};
 
 /// What a listener lays down for its connections.
@@ -36,6 +36,8 @@ pub struct Pop3Settings {
     pub drain_grace: Duration,
     /// Where messages of other mail systems wait while they are compared with what was listed.
     pub spool_directory: PathBuf,
+    /// The share of sessions that are traced, 0 to 1.
+    pub traced_share: f64,
 }
 
 /// Serves POP3 connections.
@@ -68,6 +70,33 @@ impl Pop3Service {
             error!("no random octets from the system; connection closed");
             return;
         };
+        let span = self.span(session, accepted.client);
+        let trace = trace_id(&span);
+        self.session(session, accepted, begun, trace)
+            .instrument(span)
+            .await;
+    }
+
+    /// The span of a session, if it is one of those that are traced.
+    fn span(&self, session: SessionId, client: ClientAddr) -> Span {
+        if !sampled(self.settings.traced_share) {
+            return Span::none();
+        }
+        let span = tracing::info_span!(
+            target: SPAN_TARGET,
+            "session",
+            %session,
+            listener = &*self.settings.listener,
+            client = %client.ip(),
+            tenant = field::Empty,
+            account = field::Empty,
+            reason = field::Empty,
+        );
+        span
+    }
+
+    async fn session(self, session: SessionId, accepted: Accepted, begun: Instant, trace: Option<String>) {
+        let telemetry = &self.ports.telemetry;
         let counted = CountedStream::new(accepted.stream);
         let octets = counted.octets();
         let wire = PacedStream::new(counted, self.settings.rate_floor);
@@ -80,6 +109,7 @@ impl Pop3Service {
             session_id: session,
             permit: accepted.permit,
             drain: accepted.drain,
+            open: OpenSession::begin(telemetry, &self.settings.listener),
             begun,
         };
         let login = self.login(&stream, channel, accepted.client, session);
@@ -88,27 +118,47 @@ impl Pop3Service {
         let finished = self
             .run(Driver::new(connection, machine, stream, login), accepted.client)
             .await;
-        let record = SessionRecord {
+        Span::current().record("reason", finished.reason.as_str());
+        telemetry.emit(SessionRecord {
             session,
             listener: &self.settings.listener,
             client: accepted.client,
             account: finished.account,
             tls: finished.tls,
-            octets,
+            received: octets.received(),
+            sent: octets.sent(),
             elapsed: begun.elapsed(),
-        };
-        record.write(finished.reason, &finished.summary);
+            reason: finished.reason,
+            summary: finished.summary,
+            trace,
+        });
     }
 
     /// Shakes hands where TLS comes first.
     async fn enter(&self, wire: Wire, tls_by_proxy: bool) -> Option<(MaybeTls<Wire>, Channel)> {
         match &self.settings.entry {
-            Entry::Tls(tls) => Some((Box::pin(shake_hands(tls, wire)).await?, Channel::Tls)),
+            Entry::Tls(tls) => Some((Box::pin(self.shake_hands(tls, wire)).await?, Channel::Tls)),
             Entry::Clear { trusted, .. } => Some((
                 MaybeTls::Plain(wire),
                 Entry::clear_channel(*trusted, tls_by_proxy),
             )),
         }
+    }
+
+    async fn shake_hands(&self, tls: &TlsStack, wire: Wire) -> Option<MaybeTls<Wire>> {
+        let begun = Instant::now();
+        let shaken = tls.accept(wire).await;
+        let shaken = shaken.map(|stream| MaybeTls::Tls(Box::new(stream)));
+        let result = match &shaken {
+            Ok(stream) => Ok(version(stream)),
+            Err(error) => Err(error.fault.label()),
+        };
+        self.ports.telemetry.emit(TlsHandshaken {
+            listener: &self.settings.listener,
+            result,
+            elapsed: begun.elapsed(),
+        });
+        shaken.ok()
     }
 
     /// On what conditions somebody logs in on a connection.
@@ -186,14 +236,14 @@ impl Pop3Service {
         let Entry::Clear { stls: Some(tls), .. } = &self.settings.entry else {
             return failed;
         };
-        let Some(stream) = Box::pin(shake_hands(tls, wire)).await else {
+        let Some(stream) = Box::pin(self.shake_hands(tls, wire)).await else {
             return failed;
         };
         let login = self.login(&stream, Channel::Tls, client, connection.session_id);
         let policy = self.policy(&login.scope);
         let (begun, now) = (connection.begun.into_std(), Instant::now().into_std());
         let machine = Session::after_stls(policy, facts(&stream), begun, now);
-        match Box::pin(Driver::new(connection, machine, stream, login).run()).await {
+        match Box::pin(Driver::new(*connection, machine, stream, login).run()).await {
             End::Closed(finished) => finished,
             End::StartTls { .. } => failed,
         }
@@ -208,6 +258,13 @@ pub(crate) struct Finished {
     pub(crate) tls: &'static str,
 }
 
+/// The TLS version, for records and metrics.
+pub(crate) fn version(stream: &MaybeTls<Wire>) -> &'static str {
+    stream
+        .handshake()
+        .map_or("none", |handshake| handshake.version.label())
+}
+
 /// What the handshake offers to a login.
 fn facts(stream: &MaybeTls<Wire>) -> TlsFacts {
     TlsFacts {
@@ -215,16 +272,6 @@ fn facts(stream: &MaybeTls<Wire>) -> TlsFacts {
             .channel_binding()
             .map_or_else(ChannelBinding::none, ChannelBinding::exporter),
         certificate: stream.has_client_certificate(),
-    }
-}
-
-async fn shake_hands(tls: &TlsStack, wire: Wire) -> Option<MaybeTls<Wire>> {
-    match tls.accept(wire).await {
-        Ok(stream) => Some(MaybeTls::Tls(Box::new(stream))),
-        Err(error) => {
-            debug!(%error, fault = error.fault.label(), "TLS handshake failed");
-            None
-        }
     }
 }
 

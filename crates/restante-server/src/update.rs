@@ -6,9 +6,10 @@ use std::time::Duration;
 use restante_lock::{LockManager, MaildropLock};
 use restante_session::{DeleteSet, Refusal};
 use restante_store::{Committed, ForeignMaildrop, MailIndex, StoreErrorKind};
+use restante_telemetry::{Telemetry, UpdateDecided, UpdateResult};
 use restante_types::SessionId;
 use tokio::time::{Instant, sleep};
-use tracing::{error, warn};
+use tracing::{Instrument as _, error, warn};
 
 use crate::Ports;
 use crate::hold::Messages;
@@ -41,21 +42,35 @@ pub(crate) async fn commit(
     lock: MaildropLock,
     session: SessionId,
     deletes: DeleteSet,
+    telemetry: Telemetry,
 ) -> (Result<Committed, Refusal>, Option<MaildropLock>) {
-    let task = tokio::spawn(async move {
+    let begun = Instant::now();
+    let deciding = async move {
         let result = match truth {
             Truth::Own(index) => decide(&*index, &lock, session, &deletes).await,
             Truth::Foreign(maildrop, locks) => remove(&maildrop, &*locks, &lock, session, &deletes).await,
         };
         (result, lock)
-    });
-    match task.await {
+    };
+    let (result, lock) = match tokio::spawn(deciding.in_current_span()).await {
         Ok((result, lock)) => (result, Some(lock)),
         Err(error) => {
             error!(%session, %error, "the commit broke off");
             (Err(Refusal::OutcomeUnknown), None)
         }
-    }
+    };
+    telemetry.emit(UpdateDecided {
+        session,
+        fence: lock.as_ref().map(MaildropLock::fence),
+        result: match &result {
+            Ok(receipt) => UpdateResult::Committed(receipt.n_deleted()),
+            Err(Refusal::Expired) => UpdateResult::Fenced,
+            Err(Refusal::OutcomeUnknown) => UpdateResult::Unknown,
+            Err(_) => UpdateResult::Failed,
+        },
+        elapsed: begun.elapsed(),
+    });
+    (result, lock)
 }
 
 async fn decide(
@@ -82,7 +97,7 @@ async fn decide(
             Ok(Some(receipt)) => return Ok(receipt),
             Ok(None) => return Err(Refusal::NotDeleted),
             Err(error) if Instant::now() >= until => {
-                error!(%session, %fence, %error, "it stays unknown whether messages were deleted");
+                warn!(%session, %fence, %error, "the outcome of a commit cannot be asked for");
                 return Err(Refusal::OutcomeUnknown);
             }
             Err(_) => sleep(PAUSE).await,
@@ -125,7 +140,6 @@ async fn remove(
             return Err(refusal);
         }
         if refusal == Refusal::Expired || Instant::now() >= until {
-            error!(%session, %fence, "it stays unknown whether messages were deleted");
             return Err(Refusal::OutcomeUnknown);
         }
         sleep(PAUSE).await;

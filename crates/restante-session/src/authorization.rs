@@ -61,7 +61,7 @@ impl Authorization<Clear> {
             Command::Stls => return self.stls(ctx),
             Command::Quit => return State::Leaving(Farewell::before_login()),
             Command::Utf8 if ctx.policy.utf8 => return State::Clear(self.utf8_mode(ctx)),
-            Command::Lang(range) if ctx.policy.utf8 => lang::handle(range.as_deref(), ctx.out),
+            Command::Lang(range) if ctx.policy.utf8 => lang::handle(range.as_deref(), ctx),
             other => ctx.wrong_state(&other),
         }
         State::Clear(self)
@@ -123,7 +123,7 @@ impl Authorization<Secure> {
             Command::Stls => ctx.bad(Refusal::StlsNotAvailable),
             Command::Quit => return State::Leaving(Farewell::before_login()),
             Command::Utf8 if ctx.policy.utf8 => return State::Secure(self.utf8_mode(ctx)),
-            Command::Lang(range) if ctx.policy.utf8 => lang::handle(range.as_deref(), ctx.out),
+            Command::Lang(range) if ctx.policy.utf8 => lang::handle(range.as_deref(), ctx),
             other => ctx.wrong_state(&other),
         }
         State::Secure(self)
@@ -224,7 +224,7 @@ impl Authorization<Secure> {
 
     fn fail<R: Receipts>(error: SaslError, ctx: &mut Context<'_, R>) {
         match error {
-            SaslError::Cancelled => Refusal::Cancelled.write(ctx.out),
+            SaslError::Cancelled => ctx.refuse(Refusal::Cancelled),
             SaslError::Malformed => ctx.bad(Refusal::MalformedResponse),
             SaslError::Authorization | SaslError::Refused => ctx.refuse_login(Refusal::Credentials),
         }

@@ -60,6 +60,18 @@ impl Farewell {
         }
     }
 
+    /// Why the session ends with `-ERR`, if it does.
+    pub(crate) const fn refusal(&self) -> Option<Refusal> {
+        match self.words {
+            Words::Refused(refusal) => Some(refusal),
+            Words::Deleted(_) | Words::Goodbye | Words::Silence => None,
+        }
+    }
+
+    pub(crate) const fn is_silent(&self) -> bool {
+        matches!(self.words, Words::Silence)
+    }
+
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match self.words {
             Words::Deleted(1) => response::ok(out, "1 message deleted"),

@@ -133,6 +133,47 @@ impl Refusal {
         }
     }
 
+    /// The name in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownCommand => "unknown_command",
+            Self::Syntax => "syntax",
+            Self::WrongState => "wrong_state",
+            Self::LineTooLong => "line_too_long",
+            Self::TooManyBadCommands => "too_many_bad_commands",
+            Self::TlsRequired => "tls_required",
+            Self::StlsNotAvailable => "stls_not_available",
+            Self::NameFirst => "name_first",
+            Self::UnknownMechanism => "unknown_mechanism",
+            Self::Cancelled => "cancelled",
+            Self::MalformedResponse => "malformed_response",
+            Self::Credentials => "credentials",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::Unavailable => "unavailable",
+            Self::InUse => "in_use",
+            Self::LoginDelay => "login_delay",
+            Self::TooManySessions => "too_many_sessions",
+            Self::LoginTimeout => "login_timeout",
+            Self::UnknownLanguage => "unknown_language",
+            Self::NoSuchMessage => "no_such_message",
+            Self::ReadOnly => "read_only",
+            Self::NeedsUtf8 => "needs_utf8",
+            Self::ReadLimit => "read_limit",
+            Self::BodyUnavailable => "body_unavailable",
+            Self::BodyMissing => "body_missing",
+            Self::BodyDamaged => "body_damaged",
+            Self::IdleTimeout => "idle_timeout",
+            Self::SessionTooLong => "session_too_long",
+            Self::Superseded => "superseded",
+            Self::AccountDisabled => "account_disabled",
+            Self::NotDeleted => "not_deleted",
+            Self::Expired => "expired",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::ShuttingDown => "shutting_down",
+            Self::TooManyConnections => "too_many_connections",
+        }
+    }
+
     /// Writes the `-ERR` line.
     pub fn write(self, out: &mut Vec<u8>) {
         let (code, text) = self.code_and_text();

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use restante_wire::{Command, LineError, LineFramer, LineKind, ParseError, response};
+use restante_wire::{Command, LineError, LineFramer, LineKind, ParseError, Verb, response};
 
 use crate::authorization::{Authorization, Clear, Secure};
 use crate::leaving::Farewell;
+use crate::served::{Served, Serving};
 use crate::step::Question;
 use crate::transaction::Transaction;
 use crate::{
@@ -32,6 +33,10 @@ pub struct Session<R: Receipts> {
     granted: Option<R::Authenticated>,
     /// What was asked last and is not answered yet.
     asked: Option<Question>,
+    /// The line that is being answered.
+    serving: Option<Serving>,
+    /// Lines that were answered, until somebody asks for them.
+    served: Vec<Served>,
     /// Nobody hears the last words any more.
     mute: bool,
     input_ended: bool,
@@ -84,6 +89,8 @@ pub(crate) struct Context<'a, R: Receipts> {
     pub(crate) expect: LineKind,
     /// Credentials that were found right, while the client has yet to confirm.
     pub(crate) granted: &'a mut Option<R::Authenticated>,
+    /// The line that is being answered.
+    serving: &'a mut Option<Serving>,
     pending: &'a mut Option<Request<R>>,
 }
 
@@ -98,10 +105,25 @@ impl<R: Receipts> Context<'_, R> {
         farewell
     }
 
+    /// Takes note which command the line is.
+    fn serve(&mut self, verb: Option<Verb>) {
+        if let Some(serving) = self.serving {
+            serving.verb = verb;
+        }
+    }
+
+    /// Answers `-ERR`.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        if let Some(serving) = self.serving {
+            serving.refusal = Some(refusal);
+        }
+        refusal.write(self.out);
+    }
+
     /// Refuses a line that should not have been sent.
     pub(crate) fn bad(&mut self, refusal: Refusal) {
         self.summary.n_bad_commands += 1;
-        refusal.write(self.out);
+        self.refuse(refusal);
     }
 
     /// A command that is not served in this state.
@@ -116,7 +138,7 @@ impl<R: Receipts> Context<'_, R> {
 
     pub(crate) fn refuse_login(&mut self, refusal: Refusal) {
         self.summary.n_refused_logins += 1;
-        refusal.write(self.out);
+        self.refuse(refusal);
     }
 }
 
@@ -156,6 +178,8 @@ impl<R: Receipts> Session<R> {
             pending: None,
             granted: None,
             asked: None,
+            serving: None,
+            served: Vec::new(),
             mute: false,
             input_ended: false,
             opened_at,
@@ -205,10 +229,14 @@ impl<R: Receipts> Session<R> {
                     continue;
                 }
                 State::Leaving(farewell) => {
-                    if !self.mute {
+                    let (reason, refusal) = (farewell.reason, farewell.refusal());
+                    if !self.mute && !farewell.is_silent() {
                         farewell.write(out);
+                        let mut serving = self.serving.take().unwrap_or(Serving::begin(self.now));
+                        serving.refusal = refusal;
+                        self.served.push(serving.end(self.now));
                     }
-                    self.state = State::Closed(farewell.reason);
+                    self.state = State::Closed(reason);
                     continue;
                 }
                 State::Stls => return self.start_tls(out),
@@ -253,6 +281,11 @@ impl<R: Receipts> Session<R> {
         self.framer.expect(expect);
         self.enforce_limits();
         Ok(())
+    }
+
+    /// The lines that were answered since this was asked last, and what the server said by itself.
+    pub fn served(&mut self) -> impl Iterator<Item = Served> {
+        self.served.drain(..)
     }
 
     /// When [`Session::expire`] is to be called if nothing comes from the client.
@@ -342,6 +375,7 @@ impl<R: Receipts> Session<R> {
     fn start_tls(&mut self, out: &mut Vec<u8>) -> Step<R> {
         if self.framer.is_empty() {
             response::ok(out, "Begin TLS negotiation");
+            self.conclude();
             self.state = State::Closed(CloseReason::TlsFailed);
             Step::Ask(Request::StartTls)
         } else {
@@ -357,6 +391,9 @@ impl<R: Receipts> Session<R> {
             self.leave(Farewell::silent(CloseReason::ForeignProtocol));
             return;
         }
+        self.serving
+            .get_or_insert_with(|| Serving::begin(self.now))
+            .line(self.now);
         let expect = self.with_context(out, |state, ctx| state.line(line, ctx));
         self.framer.expect(expect);
         self.enforce_limits();
@@ -369,6 +406,7 @@ impl<R: Receipts> Session<R> {
         handle: impl FnOnce(State, &mut Context<'_, R>) -> State,
     ) -> LineKind {
         let state = std::mem::replace(&mut self.state, State::Closed(CloseReason::Disconnected));
+        let before = out.len();
         let mut ctx = Context {
             policy: &self.policy,
             tls: &self.tls,
@@ -377,10 +415,29 @@ impl<R: Receipts> Session<R> {
             logged_in: matches!(state, State::Transaction(_)),
             expect: LineKind::Command,
             granted: &mut self.granted,
+            serving: &mut self.serving,
             pending: &mut self.pending,
         };
         self.state = handle(state, &mut ctx);
-        ctx.expect
+        let (expect, replied) = (ctx.expect, ctx.out.len() > before);
+        if replied
+            && expect == LineKind::Command
+            && let Some(serving) = &mut self.serving
+        {
+            serving.replied(self.now);
+        }
+        let is_answered = self.pending.is_none() && expect == LineKind::Command;
+        if is_answered && (self.in_authorization() || self.in_transaction()) {
+            self.conclude();
+        }
+        expect
+    }
+
+    /// Takes note that the line is answered.
+    fn conclude(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            self.served.push(serving.end(self.now));
+        }
     }
 
     fn enforce_limits(&mut self) {
@@ -411,8 +468,12 @@ impl State {
             other => other,
         };
         let command = match Command::parse(line) {
-            Ok(command) => command,
+            Ok(command) => {
+                ctx.serve(Some(command.verb()));
+                command
+            }
             Err(error) => {
+                ctx.serve(error.verb());
                 state.refuse_line(error, ctx);
                 return state;
             }
@@ -430,7 +491,7 @@ impl State {
             ParseError::Empty | ParseError::Unknown => ctx.bad(Refusal::UnknownCommand),
             ParseError::Syntax(_) => ctx.bad(Refusal::Syntax),
             ParseError::NoSuchMessage(_) if matches!(self, Self::Transaction(_)) => {
-                Refusal::NoSuchMessage.write(ctx.out);
+                ctx.refuse(Refusal::NoSuchMessage);
             }
             ParseError::NoSuchMessage(_) => ctx.bad(Refusal::WrongState),
         }
@@ -461,7 +522,7 @@ fn answered<R: Receipts>(state: State, answer: Answer<R>, ctx: &mut Context<'_, 
         (State::Transaction(mut transaction), Answer::Body(opened)) => {
             match opened {
                 Ok(()) => transaction.body_opened(ctx),
-                Err(refusal) => transaction.body_refused(refusal, ctx.out),
+                Err(refusal) => transaction.body_refused(refusal, ctx),
             }
             State::Transaction(transaction)
         }

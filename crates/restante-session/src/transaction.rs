@@ -49,22 +49,22 @@ impl Transaction {
             Command::Uidl(None) => self.begin_listing(list::Listing::unique_ids(), ctx),
             Command::List(Some(number)) => match self.live(number) {
                 Some(entry) => response::ok_scan(ctx.out, number, entry.octets),
-                None => Refusal::NoSuchMessage.write(ctx.out),
+                None => ctx.refuse(Refusal::NoSuchMessage),
             },
             Command::Uidl(Some(number)) => match self.live(number) {
                 Some(entry) => response::ok_unique_id(ctx.out, number, entry.unique_id),
-                None => Refusal::NoSuchMessage.write(ctx.out),
+                None => ctx.refuse(Refusal::NoSuchMessage),
             },
             Command::Retr(number) => self.begin_body(number, Cut::Whole, ctx),
             Command::Top { message, lines } => self.begin_body(message, Cut::Top { lines }, ctx),
-            Command::Dele(number) => self.dele(number, ctx.out),
+            Command::Dele(number) => self.dele(number, ctx),
             Command::Rset => {
                 self.deletes.clear();
                 response::ok(ctx.out, "No message is marked as deleted");
             }
             Command::Noop => response::ok(ctx.out, ""),
             Command::Capa => capa::write(ctx, self.channel, self.own),
-            Command::Lang(range) if ctx.policy.utf8 => lang::handle(range.as_deref(), ctx.out),
+            Command::Lang(range) if ctx.policy.utf8 => lang::handle(range.as_deref(), ctx),
             Command::Quit => return self.quit(ctx),
             other => ctx.wrong_state(&other),
         }
@@ -89,13 +89,13 @@ impl Transaction {
         self.may_delete = false;
     }
 
-    fn dele(&mut self, number: MessageNumber, out: &mut Vec<u8>) {
+    fn dele<R: Receipts>(&mut self, number: MessageNumber, ctx: &mut Context<'_, R>) {
         if !self.may_delete {
-            Refusal::ReadOnly.write(out);
+            ctx.refuse(Refusal::ReadOnly);
         } else if self.deletes.mark(number) {
-            response::ok(out, "Message deleted");
+            response::ok(ctx.out, "Message deleted");
         } else {
-            Refusal::NoSuchMessage.write(out);
+            ctx.refuse(Refusal::NoSuchMessage);
         }
     }
 
@@ -113,9 +113,9 @@ impl Transaction {
 
     fn begin_body<R: Receipts>(&mut self, number: MessageNumber, cut: Cut, ctx: &mut Context<'_, R>) {
         match self.live(number) {
-            None => Refusal::NoSuchMessage.write(ctx.out),
+            None => ctx.refuse(Refusal::NoSuchMessage),
             Some(entry) if entry.needs_utf8 && ctx.policy.utf8 && !self.utf8 => {
-                Refusal::NeedsUtf8.write(ctx.out);
+                ctx.refuse(Refusal::NeedsUtf8);
             }
             Some(_) => {
                 self.sending = Some((number, cut));
@@ -136,8 +136,8 @@ impl Transaction {
         ctx.ask(Request::Send);
     }
 
-    pub(crate) fn body_refused(&mut self, refusal: Refusal, out: &mut Vec<u8>) {
-        refusal.write(out);
+    pub(crate) fn body_refused<R: Receipts>(&mut self, refusal: Refusal, ctx: &mut Context<'_, R>) {
+        ctx.refuse(refusal);
         self.sending = None;
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restante_store::{StorageId, StoreError};
+use restante_telemetry::PoolLoad;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -108,6 +109,18 @@ impl Sqlite {
             writer,
             readers,
         })
+    }
+
+    /// What the pools of readers and of the one writer hold, for the metrics.
+    pub fn load(&self) -> PoolLoad {
+        let n_idle = self.readers.num_idle() + self.writer.num_idle();
+        let size = self.readers.size() as usize + self.writer.size() as usize;
+        let limit = |pool: &SqlitePool| pool.options().get_max_connections() as usize;
+        PoolLoad {
+            n_idle,
+            n_used: size.saturating_sub(n_idle),
+            limit: limit(&self.readers) + limit(&self.writer),
+        }
     }
 
     /// Applies what migrations are pending and answers their names. Makes the file (mode 0600) if it is not there,

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use restante_telemetry::{BlobsCollected, CollectorSeen, Telemetry};
 use restante_types::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
@@ -84,12 +85,16 @@ impl Collector {
     ///
     /// # Cancel safety
     /// Cancel safe: drop it to end it. A removal under way happens or not, and is repeated either way.
-    pub async fn run(&self) -> Infallible {
+    pub async fn run(&self, telemetry: &Telemetry) -> Infallible {
         let mut ticks = interval(self.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.collect_once(self.clock.wall()).await {
+            let pass = self.collect_once(self.clock.wall()).await;
+            if let Ok(pass) = &pass {
+                self.count(pass, telemetry).await;
+            }
+            match pass {
                 Ok(Collected {
                     n_collected: 0,
                     n_failed: 0,
@@ -109,6 +114,22 @@ impl Collector {
                 Err(error) => warn!(%error, "blobs are not collected, trying again"),
             }
         }
+    }
+
+    /// Says what a pass did and what waits behind it, as far as one more look at the list shows.
+    async fn count(&self, pass: &Collected, telemetry: &Telemetry) {
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let now = self.clock.wall();
+        let n_waiting = match self.ledger.condemned(now, self.settings.per_pass).await {
+            Ok(waiting) => waiting.len(),
+            Err(_) => pass.n_failed,
+        };
+        telemetry.emit(BlobsCollected {
+            n_collected: number(pass.n_collected),
+            n_failed: number(pass.n_failed),
+            n_waiting: number(n_waiting),
+        });
+        telemetry.emit(CollectorSeen { finished: now });
     }
 
     /// One pass over what is condemned as of `now`.

@@ -74,8 +74,9 @@ impl StoredMessage {
         let number = blob.try_into().map_err(|_| "blob")?;
         let count = |value: i64| u64::try_from(value).map(Octets).map_err(|_| "octets");
         let time = |micros: i64| {
-            let micros = u64::try_from(micros).map_err(|_| "time")?;
-            Ok(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+            u64::try_from(micros)
+                .map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+                .map_err(|_| "time")
         };
         Ok(Self {
             id: MessageId::new(id).ok_or("message")?,

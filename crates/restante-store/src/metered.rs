@@ -1,4 +1,4 @@
-//! Reports each call to a storage. Knows no metrics library; start at [`Metered`].
+//! Reports each call to a storage, and makes a span of it in sessions that are traced. Start at [`Metered`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use restante_telemetry::{SPAN_TARGET, StorageCalled, Telemetry, in_session};
 use restante_types::Octets;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::wrapper::index_through_call;
 use crate::{BlobKey, BlobReader, BlobStore, OctetRange, StoreError, StoreErrorKind};
@@ -39,7 +41,7 @@ impl CallResult {
 pub struct StoreCall<'a> {
     /// The operation: the method's name; `read` for everything between an opened reader and its end.
     pub op: &'static str,
-    /// The storage, as it names itself.
+    /// The storage.
     pub store: &'a str,
     /// How it ended.
     pub result: CallResult,
@@ -55,6 +57,18 @@ pub trait StoreObserver: fmt::Debug + Send + Sync {
     fn called(&self, call: &StoreCall<'_>);
 }
 
+impl StoreObserver for Telemetry {
+    fn called(&self, call: &StoreCall<'_>) {
+        self.emit(StorageCalled {
+            storage: call.store,
+            operation: call.op,
+            result: call.result.as_str(),
+            elapsed: call.elapsed,
+            octets: call.octets.get(),
+        });
+    }
+}
+
 /// Reports each call to an observer and changes nothing.
 #[derive(Debug)]
 pub struct Metered<S: ?Sized> {
@@ -63,18 +77,22 @@ pub struct Metered<S: ?Sized> {
     inner: Arc<S>,
 }
 
-impl<S: fmt::Display + ?Sized> Metered<S> {
-    /// Observes `inner`, named as it names itself now.
-    pub fn new(inner: Arc<S>, observer: Arc<dyn StoreObserver>) -> Self {
+impl<S: ?Sized> Metered<S> {
+    /// Observes `inner` under a name, such as that of the configuration.
+    pub fn new(inner: Arc<S>, name: &str, observer: Arc<dyn StoreObserver>) -> Self {
         Self {
             observer,
-            name: inner.to_string().into(),
+            name: name.into(),
             inner,
         }
     }
-}
 
-impl<S: ?Sized> Metered<S> {
+    fn span(&self, op: &'static str) -> Span {
+        in_session(
+            || tracing::info_span!(target: SPAN_TARGET, "storage", op, store = &*self.name, kind = tracing::field::Empty),
+        )
+    }
+
     fn begin(&self, op: &'static str) -> Running {
         Running {
             observer: Arc::clone(&self.observer),
@@ -93,9 +111,17 @@ impl<S: ?Sized> Metered<S> {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let mut running = self.begin(op);
-        let answer = call.await;
+        let span = self.span(op);
+        let answer = call.instrument(span.clone()).await;
         running.end(&answer);
+        note_failure(&span, &answer);
         answer
+    }
+}
+
+fn note_failure<T>(span: &Span, answer: &Result<T, StoreError>) {
+    if let Err(error) = answer {
+        span.record("kind", error.kind.as_str());
     }
 }
 
@@ -137,7 +163,9 @@ index_through_call!(Metered);
 impl<S: BlobStore + ?Sized> BlobStore for Metered<S> {
     async fn put(&self, key: &BlobKey, octets: Octets, body: &mut dyn BlobReader) -> Result<(), StoreError> {
         let mut running = self.begin("put");
-        let answer = self.inner.put(key, octets, body).await;
+        let span = self.span("put");
+        let answer = self.inner.put(key, octets, body).instrument(span.clone()).await;
+        note_failure(&span, &answer);
         if answer.is_ok() {
             running.octets = octets;
         }
@@ -150,6 +178,7 @@ impl<S: BlobStore + ?Sized> BlobStore for Metered<S> {
         Ok(Box::new(MeteredReader {
             reader,
             running: self.begin("read"),
+            span: self.span("read"),
         }))
     }
 
@@ -165,12 +194,14 @@ impl<S: BlobStore + ?Sized> BlobStore for Metered<S> {
 struct MeteredReader {
     reader: Box<dyn BlobReader>,
     running: Running,
+    span: Span,
 }
 
 #[async_trait]
 impl BlobReader for MeteredReader {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let answer = self.reader.next().await;
+        let answer = self.reader.next().instrument(self.span.clone()).await;
+        note_failure(&self.span, &answer);
         match &answer {
             Ok(Some(piece)) => self.running.octets += Octets::of(piece),
             Ok(None) | Err(_) => self.running.end(&answer),

@@ -161,7 +161,7 @@ async fn metered_reports_each_call_with_time_and_octets() {
     let second = Duration::from_secs(1);
     let (store, key) = slow_store(second).await;
     let notes = Arc::new(Notes::default());
-    let metered = Metered::new(store, Arc::clone(&notes) as _);
+    let metered = Metered::new(store, "slow", Arc::clone(&notes) as _);
     read(&metered, &key).await.unwrap();
     metered.delete(&key).await.unwrap();
     let slow = || "slow".to_owned();
@@ -184,7 +184,7 @@ async fn metered_reports_each_call_with_time_and_octets() {
 async fn metered_reports_what_nobody_waited_for() {
     let (store, key) = slow_store(Duration::from_secs(10)).await;
     let notes = Arc::new(Notes::default());
-    let metered = Metered::new(store, Arc::clone(&notes) as _);
+    let metered = Metered::new(store, "slow", Arc::clone(&notes) as _);
     let cancelled = tokio::time::timeout(Duration::from_secs(1), metered.delete(&key)).await;
     assert!(cancelled.is_err());
     let mut reader = metered

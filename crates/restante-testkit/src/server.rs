@@ -14,9 +14,10 @@ use restante_net::{
     AcceptEvent, AcceptRules, Accepted, BudgetLimits, BudgetUsage, CertificateStore, ConnectionBudget, Drain,
     DrainReport, Listener, ListenerSpec, ProxyPolicy, RateFloor, TlsSettings, TlsStack, bind,
 };
-use restante_server::{Entry, Oversight, Pop3Service, Pop3Settings, Ports, refusal_line};
+use restante_server::{Entry, LastSeen, Oversight, Pop3Service, Pop3Settings, Ports, refusal_line};
 use restante_session::SessionPolicy;
 use restante_store::{BlobStore, MailIndex};
+use restante_telemetry::Telemetry;
 use restante_types::{Clock, Octets, SystemClock, TenantId};
 use tokio::task::AbortHandle;
 
@@ -317,13 +318,15 @@ impl TestServerBuilder {
             .expect("the certificate can be loaded");
         let stack = TlsStack::new(&self.tls, Arc::clone(&certificates)).expect("TLS can be set up");
         let backends = Backends::new(self.wraps).await;
+        let telemetry = Telemetry::default();
         let auth = AuthPorts {
             directory: Arc::clone(&backends.directory),
             limiter: self.limiter.clone(),
             tokens: self.tokens,
-            audit: AuditLog::start(Arc::clone(&backends.directory)),
+            audit: AuditLog::start(Arc::clone(&backends.directory), telemetry.clone()),
             rule: quick_rule(),
             clock: Arc::new(SystemClock),
+            telemetry: telemetry.clone(),
         };
         let authenticator = Authenticator::open(auth, self.auth).await;
         let authenticator = Arc::new(authenticator.expect("memory answers, and quick hashing is possible"));
@@ -335,6 +338,7 @@ impl TestServerBuilder {
             Arc::clone(&backends.blobs),
             usage.clone(),
             Arc::new(TenantTable::new()),
+            telemetry.clone(),
         );
         let oversight = Oversight {
             directory: Arc::clone(&backends.directory),
@@ -344,6 +348,7 @@ impl TestServerBuilder {
             authenticator,
             clock: Arc::new(SystemClock),
             on_roster: Box::new(|_| {}),
+            seen: LastSeen::default(),
         };
         oversight.refresh().await.expect("the directory answers");
         let oversight = tokio::spawn(oversight.run()).abort_handle();
@@ -409,6 +414,7 @@ impl Listening {
             rate_floor: self.rate_floor,
             drain_grace: self.drain_grace,
             spool_directory: std::env::temp_dir(),
+            traced_share: 0.0,
         };
         let service = Pop3Service::new(self.ports.clone(), settings);
         let rules = self.rules(self.proxy.clone(), refusal);
@@ -419,7 +425,12 @@ impl Listening {
         let mut settings = LmtpSettings::new("mx.test", backends.spool_directory());
         settings.message_octets = message_octets;
         let directory = Arc::clone(&backends.directory);
-        let service = LmtpService::new(directory, backends.deliverer().clone(), settings);
+        let service = LmtpService::new(
+            directory,
+            backends.deliverer().clone(),
+            settings,
+            self.ports.telemetry.clone(),
+        );
         let rules = self.rules(ProxyPolicy::default(), restante_lmtp::refusal_line());
         self.serve(rules, move |accepted| serve_lmtp(service.clone(), accepted))
     }

@@ -71,6 +71,16 @@ pub enum ParseError {
     NoSuchMessage(Verb),
 }
 
+impl ParseError {
+    /// The command that the line was meant to be, where its first word names one.
+    pub const fn verb(self) -> Option<Verb> {
+        match self {
+            Self::Empty | Self::Unknown => None,
+            Self::Syntax(verb) | Self::NoSuchMessage(verb) => Some(verb),
+        }
+    }
+}
+
 impl Command {
     /// Reads one line, without its line end.
     ///

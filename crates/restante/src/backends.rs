@@ -20,13 +20,17 @@ use restante_postgres::{
 };
 use restante_redis::{RedisLimiter, RedisOptions};
 use restante_sqlite::{Sqlite, SqliteDirectory, SqliteLockManager, SqliteMailIndex, SqliteOptions};
-use restante_store::{BlobLedger, BlobStores, Custody, MailIndex, PluginRegistry, StorageId, Timeout};
+use restante_store::{
+    BlobLedger, BlobStores, Custody, MailIndex, Metered, PluginRegistry, StorageId, Timeout,
+};
+use restante_telemetry::{Gauge, Telemetry};
 use restante_types::{Clock as _, Secret, SystemClock};
 
 use crate::output::Failure;
 use crate::password;
 
 use node::Node;
+pub(crate) use node::name as node_name;
 use plugins::Slots;
 pub(crate) use plugins::{COMPILE, grants, limits, temporary_cache, workshop};
 pub(crate) use restante_object_store::Probed;
@@ -76,14 +80,18 @@ enum Database {
 impl Backends {
     /// Opens everything for a tool, which may work beside a running server.
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
-        let mut backends = Self::over(config, Purpose::Tool).await?;
+        let mut backends = Self::over(config, Purpose::Tool, &Telemetry::default()).await?;
         backends.directory = backends.directory.acting(operator());
         Ok(backends)
     }
 
     /// Opens everything for a process that serves the database: the only one, if it is a file.
-    pub(crate) async fn open_to_serve(config: &Config, file: Option<&Path>) -> Result<Self, Failure> {
-        let backends = Self::over(config, Purpose::Serve(file)).await?;
+    pub(crate) async fn open_to_serve(
+        config: &Config,
+        file: Option<&Path>,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Failure> {
+        let backends = Self::over(config, Purpose::Serve(file), telemetry).await?;
         backends.buckets.refuse_wrong_ones().await?;
         Ok(backends)
     }
@@ -97,14 +105,27 @@ impl Backends {
             .map_err(Failure::setup)
     }
 
-    async fn over(config: &Config, purpose: Purpose<'_>) -> Result<Self, Failure> {
+    async fn over(config: &Config, purpose: Purpose<'_>, telemetry: &Telemetry) -> Result<Self, Failure> {
         match Database::open(config).await? {
-            Database::Sqlite(db) => Self::over_sqlite(config, db, purpose).await,
-            Database::Postgres(db) => Self::over_postgres(config, db, purpose).await,
+            Database::Sqlite(db) => {
+                let watched = db.clone();
+                telemetry.watch_database(move || watched.load());
+                Self::over_sqlite(config, db, purpose, telemetry).await
+            }
+            Database::Postgres(db) => {
+                let watched = db.clone();
+                telemetry.watch_database(move || watched.load());
+                Self::over_postgres(config, db, purpose, telemetry).await
+            }
         }
     }
 
-    async fn over_sqlite(config: &Config, db: Sqlite, purpose: Purpose<'_>) -> Result<Self, Failure> {
+    async fn over_sqlite(
+        config: &Config,
+        db: Sqlite,
+        purpose: Purpose<'_>,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Failure> {
         let clock = Arc::new(SystemClock);
         let (directory, index, locks): (_, _, Option<Arc<dyn LockManager>>) = match purpose {
             Purpose::Tool => (
@@ -124,14 +145,14 @@ impl Backends {
         };
         let index = Arc::new(index);
         let directory: Arc<dyn DirectoryAdmin> = Arc::new(directory);
-        let stores = Stores::open(config, &Database::Sqlite(db), &directory).await?;
+        let stores = Stores::open(config, &Database::Sqlite(db), &directory, telemetry).await?;
         Ok(Self {
             directory,
             custody: Arc::clone(&index) as Arc<dyn Custody>,
             desk: None,
             _node: None,
-            ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
-            index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
+            ledger: Arc::new(metered(&index, telemetry)),
+            index: Arc::new(metered(&Arc::new(Timeout::new(index, INDEX_LIMIT)), telemetry)),
             blobs: Arc::new(stores.storages.blobs),
             buckets: stores.storages.buckets,
             registry: stores.registry,
@@ -140,7 +161,12 @@ impl Backends {
         })
     }
 
-    async fn over_postgres(config: &Config, db: Pg, purpose: Purpose<'_>) -> Result<Self, Failure> {
+    async fn over_postgres(
+        config: &Config,
+        db: Pg,
+        purpose: Purpose<'_>,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Failure> {
         let index = Arc::new(PgMailIndex::new(&db, Arc::new(SystemClock)));
         let node = match purpose {
             Purpose::Tool => None,
@@ -150,7 +176,7 @@ impl Backends {
             None => None,
             Some(node) => {
                 let locks = PgLockManager::start(&db, node.name(), LeaseOptions::default());
-                Some(Arc::new(locks.await.map_err(Failure::setup)?))
+                Some(Arc::new(locks.await.map_err(Failure::setup)?.observed(telemetry)))
             }
         };
         let directory: Arc<dyn DirectoryAdmin> = match (config.database.directory, purpose) {
@@ -159,14 +185,14 @@ impl Backends {
             (DirectoryKind::Views, _) => Arc::new(PgViewDirectory::open(&db).await.map_err(Failure::setup)?),
         };
         let desk = Arc::new(PgLockDesk::new(&db));
-        let stores = Stores::open(config, &Database::Postgres(db), &directory).await?;
+        let stores = Stores::open(config, &Database::Postgres(db), &directory, telemetry).await?;
         Ok(Self {
             directory,
             custody: Arc::clone(&index) as Arc<dyn Custody>,
             desk: Some(desk),
             _node: node,
-            ledger: Arc::clone(&index) as Arc<dyn BlobLedger>,
-            index: Arc::new(Timeout::new(index, INDEX_LIMIT)),
+            ledger: Arc::new(metered(&index, telemetry)),
+            index: Arc::new(metered(&Arc::new(Timeout::new(index, INDEX_LIMIT)), telemetry)),
             blobs: Arc::new(stores.storages.blobs),
             buckets: stores.storages.buckets,
             registry: stores.registry,
@@ -174,6 +200,11 @@ impl Backends {
             locks,
         })
     }
+}
+
+/// Reports calls to the index.
+fn metered<S>(index: &Arc<S>, telemetry: &Telemetry) -> Metered<S> {
+    Metered::new(Arc::clone(index), "index", Arc::new(telemetry.clone()))
 }
 
 /// The storages, and the plugins behind some of them.
@@ -188,10 +219,11 @@ impl Stores {
         config: &Config,
         db: &Database,
         directory: &Arc<dyn DirectoryAdmin>,
+        telemetry: &Telemetry,
     ) -> Result<Self, Failure> {
         let registry = plugins::registry(db);
-        let slots = Slots::open(config, db, Arc::clone(directory))?;
-        let storages = Storages::open(config, db, &slots).await?;
+        let slots = Slots::open(config, db, Arc::clone(directory), telemetry)?;
+        let storages = Storages::open(config, db, &slots, telemetry).await?;
         let plugins = slots.follow(config, Arc::clone(&registry))?;
         if let Some(plugins) = &plugins {
             plugins.look().await.map_err(Failure::setup)?;
@@ -240,7 +272,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<Vec<String>, Failure> {
 }
 
 /// Limits of attempts and usage: shared by all frontends through Redis, with this process's own as the net beneath.
-pub(crate) fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, Failure> {
+pub(crate) fn limiter(config: &Config, telemetry: &Telemetry) -> Result<Arc<dyn Limiter>, Failure> {
     let local = Arc::new(MemoryLimiter::new());
     let Some(url) = &config.redis.url else {
         return Ok(local);
@@ -254,7 +286,13 @@ pub(crate) fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, Failure> {
     let shared = RedisLimiter::connect(options)
         .context("redis.url")
         .map_err(Failure::setup)?;
-    Ok(Arc::new(FallbackLimiter::new(Arc::new(shared), local)))
+    let limiter = Arc::new(FallbackLimiter::new(Arc::new(shared), local));
+    let watched = Arc::clone(&limiter);
+    telemetry.before_scrape(move |metrics| {
+        let is_lost = f64::from(u8::from(watched.is_lost()));
+        metrics.set(Gauge::SharedLimitsLost, &[], is_lost);
+    });
+    Ok(limiter)
 }
 
 /// Where a message waits while it is taken in: as configured, else beside the default storage.

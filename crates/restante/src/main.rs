@@ -33,7 +33,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::setup(error)),
     };
-    match runtime.block_on(command::run(cli)) {
+    let done = runtime.block_on(command::run(cli));
+    drop(runtime);
+    logging::finish();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => report(&failure),

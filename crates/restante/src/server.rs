@@ -1,106 +1,83 @@
 //! What runs: listeners, collector, signals; from assembly to the end of the drain.
 
-use std::path::{Path, PathBuf};
+mod gauges;
+mod health;
+mod listeners;
+mod notify;
+mod ports;
+mod reload;
+mod signals;
+mod tls;
+
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use restante_auth::{
-    AuditLog, AuthLimits, AuthPorts, Authenticator, Directory, GateLimits, Keyring, Limiter, Roster,
-    TenantTable,
-};
-use restante_config::{Config, Listener as ListenerConfig, Mechanism, OldestVersion, Protocol, UnknownName};
-use restante_lmtp::{LmtpConnection, LmtpService, LmtpSettings};
-use restante_lock::fresh_session_id;
-use restante_net::{
-    AcceptEvent, AcceptRules, Accepted, BudgetLimits, CertificateFiles, CertificateReport, CertificateStore,
-    ClientAuthority, ConnectionBudget, Drain, ListenAddress, Listener, ListenerSpec, ProxyPolicy, RateFloor,
-    TlsFloor, TlsSettings, TlsStack, open_file_limit, pairs_in, raise_open_file_limit,
-};
-use restante_oauth::{OauthLimits, OauthOptions, OauthVerifier};
+use anyhow::anyhow;
+use restante_auth::Authenticator;
+use restante_config::{Config, Protocol};
+use restante_lmtp::LmtpService;
+use restante_net::{CertificateStore, Drain, ListenAddress, PassedSockets, raise_open_file_limit};
 use restante_plugin::Plugins;
-use restante_sasl::LoginMechanism;
-use restante_server::{Entry, Expiry, Oversight, Pop3Service, Pop3Settings, Ports, refusal_line};
-use restante_session::SessionPolicy;
-use restante_store::{Collector, CollectorSettings, Deliverer};
-use restante_types::{Clock, Octets, SystemClock, TenantId};
-use rustix::system::uname;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{debug, error, info, warn};
+use restante_server::{Expiry, Oversight, Pop3Service};
+use restante_store::{Collector, CollectorSettings, Custody, Deliverer};
+use restante_telemetry::{LogControl, Telemetry};
+use restante_types::{SystemClock, TenantId};
+use tokio::task::JoinHandle;
+use tracing::info;
 
-use crate::backends::{Backends, limiter, spool_directory};
-use crate::certificates;
+use crate::backends::Backends;
 use crate::output::Failure;
-use crate::password;
+use health::Health;
+use listeners::{Bound, Budgets, Service, bind, lmtp_settings, pop3_settings};
+use reload::Reloader;
+use signals::{Leave, Signals};
+use tls::{Tls, WatchedFile, watch_files, watched};
 
-/// Open files that are not for connections.
-const RESERVED_FILES: u64 = 128;
+pub(crate) use tls::open_certificates;
+
 /// How long the end waits for the last lines of the audit.
 const AUDIT_FLUSH: Duration = Duration::from_secs(5);
-/// How often certificate files are looked at.
-const LOOK_AT_FILES: Duration = Duration::from_secs(20);
 
 /// A server that is bound and ready to run.
 pub(crate) struct Server {
     listeners: Vec<Bound>,
     certificates: Option<Arc<CertificateStore>>,
     collector: Option<Collector>,
+    custody: Arc<dyn Custody>,
     plugins: Option<Arc<Plugins>>,
     oversight: Oversight,
     expiry: Expiry,
     authenticator: Arc<Authenticator>,
+    health: Health,
     drain: Drain,
-    deadline: Duration,
+    leave: Leave,
     signals: Signals,
+    reloader: Reloader,
     files: Vec<WatchedFile>,
     config: Config,
-    config_path: Option<PathBuf>,
-}
-
-/// The signals that are followed, from the moment this exists.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
-
-/// A listener with what serves its connections.
-struct Bound {
-    listener: Listener,
-    rules: AcceptRules,
-    service: Service,
-}
-
-#[derive(Clone)]
-enum Service {
-    Pop3(Pop3Service),
-    Lmtp(LmtpService, Option<TenantId>),
+    telemetry: Telemetry,
 }
 
 impl Server {
-    /// Opens everything that can fail: certificates, locks, addresses. `config_path` is read again on SIGHUP.
+    /// Opens everything that can fail: certificates, locks, addresses. `file` is read again on SIGHUP.
     pub(crate) async fn assemble(
         config: &Config,
         backends: &Backends,
-        config_path: Option<&Path>,
+        file: Option<&Path>,
+        telemetry: &Telemetry,
+        logs: LogControl,
     ) -> Result<Self, Failure> {
         raise_open_file_limit();
+        let mut passed = PassedSockets::take().map_err(Failure::setup)?;
         let tenants = bound_tenants(config, backends).await?;
-        let ports = ports(config, backends).await?;
-        let tls = Tls::open(config)?;
+        let ports = ports::ports(config, backends, telemetry).await?;
+        let tls = Tls::open(config, telemetry)?;
         let certificates = tls.as_ref().map(|tls| Arc::clone(&tls.certificates));
-        let oversight = oversight(config, backends, &ports, certificates.clone())?;
+        let oversight = ports::oversight(config, backends, &ports, certificates.clone())?;
         oversight.refresh().await.map_err(Failure::setup)?;
-        let (budget, delivery_budget) = budgets(config);
+        oversight.seen.now();
+        let budgets = Budgets::new(config);
         let deliverer = Deliverer::new(
             Arc::clone(&backends.index),
             Arc::clone(&backends.blobs),
@@ -110,8 +87,9 @@ impl Server {
         for (listener, tenant) in config.listener.iter().zip(tenants) {
             let service = match listener.protocol {
                 Protocol::Lmtp => {
-                    let directory = Arc::clone(&backends.directory);
-                    let service = LmtpService::new(directory, deliverer.clone(), lmtp_settings(config)?);
+                    let (directory, deliverer) = (Arc::clone(&backends.directory), deliverer.clone());
+                    let settings = lmtp_settings(config)?;
+                    let service = LmtpService::new(directory, deliverer, settings, telemetry.clone());
                     Service::Lmtp(service, tenant)
                 }
                 Protocol::Pop3 | Protocol::Pop3s => {
@@ -119,16 +97,25 @@ impl Server {
                     Service::Pop3(Pop3Service::new(ports.clone(), settings))
                 }
             };
-            let budget = match listener.protocol {
-                Protocol::Lmtp => &delivery_budget,
-                Protocol::Pop3 | Protocol::Pop3s => &budget,
-            };
-            listeners.push(bind(config, listener, budget, service)?);
+            listeners.push(bind(config, listener, &budgets, service, &mut passed, telemetry)?);
         }
+        refuse_left_over(&passed)?;
+        let drain = Drain::new();
+        let health = Health::new(&drain);
+        let slots = backends
+            .plugins
+            .iter()
+            .flat_map(|plugins| plugins.slots().cloned());
+        gauges::watch(
+            telemetry,
+            &budgets,
+            &ports.authenticator,
+            &health,
+            slots.collect(),
+        );
         Ok(Self {
             listeners,
             files: watched(config),
-            certificates,
             authenticator: Arc::clone(&ports.authenticator),
             plugins: backends.plugins.clone(),
             oversight,
@@ -136,13 +123,28 @@ impl Server {
                 ledger: Arc::clone(&backends.ledger),
                 tenants: Arc::clone(&ports.tenants),
                 clock: Arc::new(SystemClock),
+                telemetry: telemetry.clone(),
             },
             collector: config.collector.enabled.then(|| collector(config, backends)),
-            drain: Drain::new(),
-            deadline: Duration::from_secs(config.drain.deadline_secs),
+            custody: Arc::clone(&backends.custody),
+            health,
+            drain,
+            leave: Leave {
+                lame_duck: Duration::from_secs(config.drain.lame_duck_secs),
+                deadline: Duration::from_secs(config.drain.deadline_secs),
+            },
             signals: Signals::listen().map_err(Failure::setup)?,
+            reloader: Reloader {
+                path: file.map(Path::to_owned),
+                config: config.clone(),
+                certificates: certificates.clone(),
+                budgets,
+                logs,
+                telemetry: telemetry.clone(),
+            },
+            certificates,
             config: config.clone(),
-            config_path: config_path.map(Path::to_owned),
+            telemetry: telemetry.clone(),
         })
     }
 
@@ -158,63 +160,27 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT, then drains.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         for address in self.addresses() {
             info!(%address, "listening");
         }
-        let Self {
-            listeners,
-            certificates,
-            collector,
-            plugins,
-            oversight,
-            expiry,
-            authenticator,
-            drain,
-            deadline,
-            signals,
-            files,
-            config,
-            config_path,
-        } = self;
-        for bound in listeners {
+        if let Some(plugins) = &self.plugins {
+            info!(?plugins, "plugins");
+        }
+        for bound in std::mem::take(&mut self.listeners) {
             let Bound {
                 listener,
                 rules,
                 service,
             } = bound;
             let handler = move |accepted| service.clone().serve(accepted);
-            tokio::spawn(restante_net::serve(listener, rules, drain.clone(), handler));
+            tokio::spawn(restante_net::serve(listener, rules, self.drain.clone(), handler));
         }
-        let collecting = tokio::spawn(async move {
-            if let Some(collector) = collector {
-                collector.run().await;
-            }
-        });
-        let expiring = tokio::spawn(async move {
-            expiry.run().await;
-        });
-        if let Some(plugins) = &plugins {
-            info!(?plugins, "plugins");
-        }
-        let following_plugins = tokio::spawn(async move {
-            if let Some(plugins) = plugins {
-                plugins.run().await;
-            }
-        });
-        let overseeing = tokio::spawn(oversight.run());
-        let watching = tokio::spawn(watch_files(certificates.clone(), config, files));
-        let following = follow(signals, drain.clone(), deadline, certificates, config_path);
-        let signals = tokio::spawn(following);
+        let (drain, authenticator) = (self.drain.clone(), Arc::clone(&self.authenticator));
+        let upkeep = self.upkeep();
+        notify::ready();
         let report = drain.finished().await;
-        for task in [
-            signals,
-            collecting,
-            expiring,
-            following_plugins,
-            overseeing,
-            watching,
-        ] {
+        for task in upkeep {
             task.abort();
         }
         authenticator.flush_audit(AUDIT_FLUSH).await;
@@ -224,148 +190,47 @@ impl Server {
             "stopped"
         );
     }
-}
 
-impl Service {
-    async fn serve(self, accepted: Accepted) {
-        match self {
-            Self::Pop3(service) => service.serve(accepted).await,
-            Self::Lmtp(service, tenant) => {
-                let Some(session) = fresh_session_id() else {
-                    error!("no random octets from the system; connection closed");
-                    return;
-                };
-                let Accepted {
-                    stream,
-                    client,
-                    permit: _permit,
-                    drain,
-                    ..
-                } = accepted;
-                let connection = LmtpConnection {
-                    session,
-                    peer: Some(client),
-                    tenant,
-                    drain,
-                };
-                service.serve(stream, connection).await;
-            }
-        }
-    }
-}
-
-/// The TLS side of all POP3 listeners.
-struct Tls {
-    stack: Arc<TlsStack>,
-    certificates: Arc<CertificateStore>,
-}
-
-impl Tls {
-    fn open(config: &Config) -> Result<Option<Self>, Failure> {
-        if config.tls.certificate.is_empty() {
-            return Ok(None);
-        }
-        let (certificates, report) = open_certificates(config)?;
-        log_report(&report);
-        let settings = TlsSettings {
-            alpn: Some("pop3"),
-            unknown_name: match config.tls.unknown_name {
-                UnknownName::Default => restante_net::UnknownName::Default,
-                UnknownName::Refuse => restante_net::UnknownName::Refuse,
-            },
-            floor: match config.tls.oldest_version {
-                OldestVersion::Tls12 => TlsFloor::Tls12,
-                OldestVersion::Tls13 => TlsFloor::Tls13,
-            },
-            handshake_timeout: Duration::from_secs(config.tls.handshake_timeout_secs),
-            client_authority: config
-                .tls
-                .client_authority_file
-                .clone()
-                .map(|file| ClientAuthority {
-                    file,
-                    required: false,
-                }),
-            ..TlsSettings::default()
-        };
-        let stack = TlsStack::new(&settings, Arc::clone(&certificates)).map_err(Failure::setup)?;
-        Ok(Some(Self {
-            stack: Arc::new(stack),
+    /// What goes on beside the sessions, until it is aborted.
+    fn upkeep(self) -> Vec<JoinHandle<()>> {
+        let Self {
             certificates,
-        }))
-    }
-}
-
-/// Loads the certificates that the configuration names.
-pub(crate) fn open_certificates(
-    config: &Config,
-) -> Result<(Arc<CertificateStore>, CertificateReport), Failure> {
-    CertificateStore::open(&certificate_files(config), SystemClock.wall()).map_err(Failure::setup)
-}
-
-/// The pairs that the configuration names, then those of its folder.
-fn certificate_files(config: &Config) -> Vec<CertificateFiles> {
-    let named = config.tls.certificate.iter().map(|pair| CertificateFiles {
-        names: pair.names.clone(),
-        certificate: pair.certificate_file.clone(),
-        key: pair.key_file.clone(),
-    });
-    let mut files: Vec<CertificateFiles> = named.collect();
-    if let Some(folder) = &config.tls.certificate_directory {
-        match pairs_in(folder) {
-            Ok(found) => files.extend(found),
-            Err(error) => error!(%error, "certificates of the folder not loaded"),
+            collector,
+            custody,
+            plugins,
+            oversight,
+            expiry,
+            health,
+            drain,
+            leave,
+            signals,
+            reloader,
+            files,
+            config,
+            telemetry,
+            ..
+        } = self;
+        let collects = collector.is_some();
+        let watched = telemetry.clone();
+        let mut tasks = vec![
+            tokio::spawn(async move {
+                expiry.run().await;
+            }),
+            tokio::spawn(oversight.run()),
+            tokio::spawn(watch_files(certificates, config, files, telemetry.clone())),
+            tokio::spawn(health.watch(custody, collects, telemetry)),
+            tokio::spawn(signals.follow(drain, leave, reloader)),
+            tokio::spawn(notify::keep_alive()),
+        ];
+        if let Some(collector) = collector {
+            tasks.push(tokio::spawn(async move {
+                collector.run(&watched).await;
+            }));
         }
-    }
-    files
-}
-
-/// A certificate or key file, and when it was last changed.
-type WatchedFile = (PathBuf, Option<SystemTime>);
-
-fn watched(config: &Config) -> Vec<WatchedFile> {
-    let pairs = certificate_files(config).into_iter();
-    let files = pairs.flat_map(|pair| [pair.certificate, pair.key]);
-    files
-        .map(|file| {
-            let changed = std::fs::metadata(&file).and_then(|about| about.modified());
-            (file, changed.ok())
-        })
-        .collect()
-}
-
-/// Reloads certificates whose files change, for ever.
-async fn watch_files(
-    certificates: Option<Arc<CertificateStore>>,
-    config: Config,
-    mut known: Vec<WatchedFile>,
-) {
-    let Some(certificates) = certificates else {
-        return;
-    };
-    loop {
-        tokio::time::sleep(LOOK_AT_FILES).await;
-        let (store, settings, before) = (Arc::clone(&certificates), config.clone(), known.clone());
-        let looking = tokio::task::spawn_blocking(move || {
-            let now = watched(&settings);
-            if now != before {
-                info!("certificate files changed");
-                log_report(&store.reload(&certificate_files(&settings), SystemClock.wall()));
-            }
-            now
-        });
-        if let Ok(now) = looking.await {
-            known = now;
+        if let Some(plugins) = plugins {
+            tasks.push(tokio::spawn(plugins.run()));
         }
-    }
-}
-
-fn log_report(report: &CertificateReport) {
-    for error in &report.errors {
-        error!(%error, "certificate not loaded; the pair in force stays");
-    }
-    for notice in &report.notices {
-        warn!(%notice, "certificate");
+        tasks
     }
 }
 
@@ -391,230 +256,6 @@ pub(crate) async fn bound_tenants(
     Ok(tenants)
 }
 
-async fn ports(config: &Config, backends: &Backends) -> Result<Ports, Failure> {
-    let auth = &config.auth;
-    let mut gate = GateLimits::default();
-    if auth.verify_permits > 0 {
-        gate.permits = auth.verify_permits as usize;
-    }
-    gate.queue = auth.verify_queue as usize;
-    gate.wait = Duration::from_secs(auth.verify_wait_secs);
-    let limits = AuthLimits {
-        gate,
-        ..AuthLimits::default()
-    };
-    let directory: Arc<dyn Directory> = backends.directory.clone();
-    let rule = password::rule(auth).map_err(Failure::setup)?;
-    let limiter: Arc<dyn Limiter> = limiter(config)?;
-    let auth = AuthPorts {
-        audit: AuditLog::start(Arc::clone(&directory)),
-        limiter: limiter.clone(),
-        tokens: Some(Arc::new(tokens(config, rule.keyring.clone())?)),
-        rule,
-        clock: Arc::new(SystemClock),
-        directory,
-    };
-    let authenticator = Authenticator::open(auth, limits).await.map_err(Failure::setup)?;
-    let locks = backends.locks.clone();
-    let locks = locks.ok_or_else(|| Failure::setup_text("the database was not opened to serve"))?;
-    let (index, blobs) = (Arc::clone(&backends.index), Arc::clone(&backends.blobs));
-    let tenants = Arc::new(TenantTable::new());
-    Ok(Ports::new(
-        Arc::new(authenticator),
-        locks,
-        index,
-        blobs,
-        limiter,
-        tenants,
-    ))
-}
-
-/// What checks access tokens.
-fn tokens(config: &Config, keyring: Option<Arc<Keyring>>) -> Result<OauthVerifier, Failure> {
-    let extra_roots = match &config.auth.token_authority_file {
-        Some(file) => vec![std::fs::read(file).map_err(Failure::setup)?],
-        None => Vec::new(),
-    };
-    let options = OauthOptions {
-        open_secret: Arc::new(move |provider| certificates::client_secret(keyring.as_deref(), provider)),
-        extra_roots,
-        clock: Arc::new(SystemClock),
-        limits: OauthLimits::default(),
-    };
-    OauthVerifier::new(options).map_err(Failure::setup)
-}
-
-/// What keeps the server in step with its directory.
-fn oversight(
-    config: &Config,
-    backends: &Backends,
-    ports: &Ports,
-    certificates: Option<Arc<CertificateStore>>,
-) -> Result<Oversight, Failure> {
-    let keyring = password::rule(&config.auth).map_err(Failure::setup)?.keyring;
-    let on_roster = move |roster: &Roster| {
-        if let Some(store) = &certificates {
-            let held = certificates::held(roster, keyring.as_deref());
-            log_report(&store.hold(&held, SystemClock.wall()));
-        }
-    };
-    Ok(Oversight {
-        directory: backends.directory.clone(),
-        tenants: Arc::clone(&ports.tenants),
-        sessions: ports.sessions.clone(),
-        usage: Arc::clone(&ports.usage),
-        authenticator: Arc::clone(&ports.authenticator),
-        clock: Arc::new(SystemClock),
-        on_roster: Box::new(on_roster),
-    })
-}
-
-const fn mechanism(mechanism: Mechanism) -> LoginMechanism {
-    match mechanism {
-        Mechanism::External => LoginMechanism::External,
-        Mechanism::ScramSha256Plus => LoginMechanism::ScramSha256Plus,
-        Mechanism::ScramSha256 => LoginMechanism::ScramSha256,
-        Mechanism::OauthBearer => LoginMechanism::OauthBearer,
-        Mechanism::Xoauth2 => LoginMechanism::Xoauth2,
-        Mechanism::Plain => LoginMechanism::Plain,
-        Mechanism::Login => LoginMechanism::Login,
-        Mechanism::User => LoginMechanism::User,
-    }
-}
-
-/// The places for sessions, and those for deliveries: strangers at the one must not keep mail out at the other.
-fn budgets(config: &Config) -> (ConnectionBudget, ConnectionBudget) {
-    let limits = &config.limits;
-    // A session may have a file open beside its socket, and the database and the logs need some, too.
-    let sockets = open_file_limit().map_or(u64::MAX, |files| files.saturating_sub(RESERVED_FILES));
-    let total = limits.connections.min(u32::try_from(sockets).unwrap_or(u32::MAX));
-    if total < limits.connections {
-        warn!(
-            total,
-            configured = limits.connections,
-            "limits.connections is lowered: too few open files are permitted"
-        );
-    }
-    let share = u64::from(total) * u64::from(limits.unauthenticated_share_percent) / 100;
-    let unauthenticated = u32::try_from(share).unwrap_or(u32::MAX).max(1);
-    let sessions = BudgetLimits {
-        total,
-        per_client: limits.connections_per_address,
-        unauthenticated,
-    };
-    let deliveries = BudgetLimits {
-        total,
-        per_client: total,
-        unauthenticated: total,
-    };
-    (ConnectionBudget::new(sessions), ConnectionBudget::new(deliveries))
-}
-
-fn pop3_settings(
-    config: &Config,
-    listener: &ListenerConfig,
-    tenant: Option<TenantId>,
-    tls: Option<&Tls>,
-) -> Result<Pop3Settings, Failure> {
-    let stack = tls.map(|tls| Arc::clone(&tls.stack));
-    let entry = match (listener.protocol, stack) {
-        (Protocol::Pop3s, Some(stack)) => Entry::Tls(stack),
-        (Protocol::Pop3s, None) => {
-            return Err(Failure::setup_text(
-                "a pop3s listener needs a certificate under [[tls.certificate]]",
-            ));
-        }
-        (_, stack) => Entry::Clear {
-            stls: stack.filter(|_| listener.stls),
-            trusted: listener.allow_plaintext_login,
-        },
-    };
-    let limits = &config.limits;
-    let mut policy = SessionPolicy {
-        stls: matches!(&entry, Entry::Clear { stls: Some(_), .. }),
-        utf8: listener.utf8,
-        login_timeout: Duration::from_secs(limits.login_timeout_secs),
-        idle_timeout: Duration::from_secs(limits.idle_timeout_secs),
-        session_max: Duration::from_secs(limits.session_max_secs),
-        bad_commands: limits.bad_commands,
-        failed_logins: limits.failed_logins,
-        mechanisms: config.auth.mechanisms.iter().copied().map(mechanism).collect(),
-        ..SessionPolicy::default()
-    };
-    policy.limits.command = limits.command_line_octets as usize;
-    policy.limits.sasl = limits.sasl_line_octets as usize;
-    policy.limits.accept_bare_lf = listener.accept_bare_lf;
-    Ok(Pop3Settings {
-        listener: listener.address.to_string().into(),
-        entry,
-        policy: Arc::new(policy),
-        tenant,
-        rate_floor: RateFloor {
-            octets_per_second: Octets(limits.minimum_read_octets_per_sec),
-            window: Duration::from_secs(limits.minimum_read_window_secs),
-        },
-        drain_grace: Duration::from_secs(config.drain.grace_secs),
-        spool_directory: spool_directory(config).map_err(Failure::setup)?,
-    })
-}
-
-fn lmtp_settings(config: &Config) -> Result<LmtpSettings, Failure> {
-    let lmtp = &config.lmtp;
-    let hostname = lmtp
-        .hostname
-        .clone()
-        .unwrap_or_else(|| uname().nodename().to_string_lossy().into_owned());
-    let mut settings = LmtpSettings::new(hostname, spool_directory(config).map_err(Failure::setup)?);
-    settings.message_octets = Octets(lmtp.max_message_octets);
-    settings.recipients = lmtp.max_recipients as usize;
-    settings.command_timeout = Duration::from_secs(lmtp.command_timeout_secs);
-    settings.return_path = lmtp.return_path;
-    settings.deduplicate = lmtp.deduplicate;
-    Ok(settings)
-}
-
-fn bind(
-    config: &Config,
-    listener: &ListenerConfig,
-    budget: &ConnectionBudget,
-    service: Service,
-) -> Result<Bound, Failure> {
-    let spec = match &listener.address {
-        restante_config::ListenAddress::Tcp(address) => ListenerSpec::tcp(*address),
-        restante_config::ListenAddress::Unix(path) => ListenerSpec::unix(path),
-    };
-    let refusal = match listener.protocol {
-        Protocol::Pop3 => refusal_line(),
-        // Where TLS comes first no word can be said; LMTP has its own.
-        Protocol::Pop3s => Arc::from([]),
-        Protocol::Lmtp => restante_lmtp::refusal_line(),
-    };
-    let address = listener.address.to_string();
-    let rules = AcceptRules {
-        proxy: ProxyPolicy {
-            trusted: listener.trusted_proxies.clone(),
-            timeout: Duration::from_secs(config.limits.proxy_header_timeout_secs),
-        },
-        budget: budget.clone(),
-        refusal,
-        on_event: Arc::new(move |event| {
-            if let AcceptEvent::Refused(refusal) = event {
-                debug!(
-                    listener = address,
-                    refusal = refusal.label(),
-                    "connection turned away"
-                );
-            }
-        }),
-    };
-    let listener = restante_net::bind(&spec).map_err(Failure::setup)?;
-    Ok(Bound {
-        listener,
-        rules,
-        service,
-    })
-}
-
 fn collector(config: &Config, backends: &Backends) -> Collector {
     let settings = CollectorSettings {
         interval: Duration::from_secs(config.collector.interval_secs),
@@ -625,58 +266,13 @@ fn collector(config: &Config, backends: &Backends) -> Collector {
     Collector::new(ledger, blobs, Arc::new(SystemClock), settings)
 }
 
-/// SIGHUP reloads certificates; SIGTERM and SIGINT drain, a second one hurries.
-async fn follow(
-    mut signals: Signals,
-    drain: Drain,
-    deadline: Duration,
-    certificates: Option<Arc<CertificateStore>>,
-    config_path: Option<PathBuf>,
-) {
-    loop {
-        tokio::select! {
-            Some(()) = signals.hangup.recv() => reload(certificates.as_ref(), config_path.as_deref()).await,
-            () = either(&mut signals.terminate, &mut signals.interrupt) => {
-                info!("draining; a second signal hurries");
-                drain.start(deadline);
-            }
-        }
-    }
-}
-
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
-/// Puts the certificates of the configuration file in force, as it is now. What is broken leaves the old in force.
-async fn reload(certificates: Option<&Arc<CertificateStore>>, config_path: Option<&Path>) {
-    let (Some(certificates), Some(path)) = (certificates, config_path) else {
-        info!("nothing to reload");
-        return;
-    };
-    let config = match Config::load(path, std::env::vars()) {
-        Ok(config) => config,
-        Err(error) => {
-            error!(%error, "configuration not reloaded; the old one stays in force");
-            return;
-        }
-    };
-    let certificates = Arc::clone(certificates);
-    let reading = tokio::task::spawn_blocking(move || {
-        certificates.reload(&certificate_files(&config), SystemClock.wall())
-    });
-    match reading.await {
-        Ok(report) => {
-            log_report(&report);
-            info!(
-                certificates = report.certificates.len(),
-                errors = report.errors.len(),
-                "certificates reloaded; every other setting takes effect at the next start"
-            );
-        }
-        Err(error) => error!(%error, "certificates not reloaded; the old ones stay in force"),
+/// A socket that nobody serves would take connections and never answer them.
+fn refuse_left_over(passed: &PassedSockets) -> Result<(), Failure> {
+    match passed.left_over().next() {
+        None => Ok(()),
+        Some(address) => Err(Failure::setup(anyhow!(
+            "the service manager passed a socket on {address}, and no listener has that address; change the socket \
+             unit or add a [[listener]]"
+        ))),
     }
 }

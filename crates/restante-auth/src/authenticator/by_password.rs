@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use restante_telemetry::{LoginStage, PasswordLookedUp, Stage};
 use restante_types::{AccountId, Secret};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
@@ -29,7 +31,7 @@ impl Authenticator {
             return right(found, Some(used));
         }
         if question.guarded {
-            return Finding::Busy;
+            return Finding::Throttled;
         }
         let account = found.as_ref().map(|found| found.account.id);
         let tried = question
@@ -94,9 +96,9 @@ impl Authenticator {
         question: &Question<'_>,
     ) -> Result<bool, NoVerdict> {
         let own = found.filter(|found| !found.policy.app_passwords_only && found.password.is_some());
-        if let Some(own) = own
-            && self.cache.check(&cached(own), secret.expose())
-        {
+        let is_known = own.is_some_and(|own| self.cache.check(&cached(own), secret.expose()));
+        self.ports.telemetry.emit(PasswordLookedUp { is_known });
+        if is_known {
             return Ok(true);
         }
         let stored = match own.and_then(|own| own.password.as_ref()) {
@@ -119,10 +121,19 @@ impl Authenticator {
             Arc::clone(&candidate),
             Arc::clone(&secret),
         );
-        let verified = self
-            .gate
-            .run(place, move || password::verify(&stored, &password, &raw, &rule))
-            .await;
+        let (telemetry, asked) = (self.ports.telemetry.clone(), Instant::now());
+        let hash = move || {
+            let begun = Instant::now();
+            let verified = password::verify(&stored, &password, &raw, &rule);
+            for (stage, elapsed) in [
+                (Stage::HashWait, begun.saturating_duration_since(asked)),
+                (Stage::Hash, begun.elapsed()),
+            ] {
+                telemetry.emit(LoginStage { stage, elapsed });
+            }
+            verified
+        };
+        let verified = self.gate.run(place, hash).await;
         let rehash = match verified {
             Ok(Ok(Verified::Matched { rehash })) => rehash,
             Ok(Ok(_)) => return Ok(false),

@@ -1,6 +1,7 @@
 //! SCRAM-SHA-256: the proof that a client knows the password, without the password (RFC 5802, RFC 7677).
 
-use restante_sasl::{Salting, scram};
+use restante_sasl::{LoginMechanism, Salting, scram};
+use restante_telemetry::LoginVerdict;
 use tracing::error;
 
 use super::{Authenticator, Finding, LoginContext, Proof, Question, Verdict};
@@ -47,19 +48,21 @@ impl Authenticator {
         asked: &[u8],
         context: &LoginContext,
     ) -> Result<(Salting, ScramTicket), Verdict> {
-        let question = self.admitted(Some(asked), context).await.ok_or(Verdict::Busy)?;
+        let refuse = |verdict| self.not_evaluated(verdict, LoginMechanism::ScramSha256);
+        let admitted = self.admitted(Some(asked), context).await;
+        let question = admitted.ok_or_else(|| refuse(LoginVerdict::Throttled))?;
         if question.guarded {
-            return Err(Verdict::Busy);
+            return Err(refuse(LoginVerdict::Throttled));
         }
         let found = match &question.name {
             Some(name) => tokio::time::timeout(self.limits.deadline, self.look_up(name, &context.scope))
                 .await
                 .unwrap_or(Err(()))
-                .map_err(|()| Verdict::Unavailable)?,
+                .map_err(|()| refuse(LoginVerdict::Unavailable))?,
             None => None,
         };
         let (found, keys) = self.keys(found, question.name.as_ref(), asked);
-        let nonce = nonce().ok_or(Verdict::Unavailable)?;
+        let nonce = nonce().ok_or_else(|| refuse(LoginVerdict::Unavailable))?;
         let salting = Salting {
             salt: keys.salt.clone(),
             iterations: keys.iterations,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use restante_auth::{
     AuditAction, AuditFilter, AuditLog, AuditRecord, Directory, DirectoryAdmin, LoginContext, MemoryDirectory,
 };
+use restante_telemetry::Telemetry;
 use restante_testkit::{DirectorySwitch, PATIENCE, SwitchedDirectory};
 use restante_types::Clock;
 
@@ -107,7 +108,7 @@ fn log() -> Log {
         directory,
         probe,
         switch,
-        log: AuditLog::start(switched),
+        log: AuditLog::start(switched, Telemetry::default()),
     }
 }
 

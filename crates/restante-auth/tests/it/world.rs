@@ -17,6 +17,7 @@ use restante_auth::{
     Scope, Standing, TenantPatch, TokenCheck, TokenError, TokenVerifier, Transport, Verdict,
 };
 use restante_sasl::{Claim, LoginMechanism};
+use restante_telemetry::Telemetry;
 use restante_testkit::{DirectorySwitch, PATIENCE, SwitchedDirectory, quick_rule};
 use restante_types::{AccountId, ClientAddr, Clock, Secret, SessionId, TenantId};
 use tokio::sync::watch;
@@ -317,9 +318,10 @@ impl World {
             directory: switched.clone(),
             limiter: limiter.clone(),
             tokens: setup.takes_tokens.then_some(tokens),
-            audit: AuditLog::start(switched),
+            audit: AuditLog::start(switched, Telemetry::default()),
             rule: setup.rule,
             clock: clock.clone(),
+            telemetry: Telemetry::default(),
         };
         let limits = AuthLimits {
             gate: setup.gate,

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Drain {
+    /// Time from SIGTERM until the listeners close, in seconds, while readiness already fails: what a balancer needs to
+    /// notice.
+    #[schemars(range(max = 600))]
+    pub lame_duck_secs: u64,
     /// Time that an open maildrop has until its client sends QUIT, in seconds. A message being sent is finished.
     #[schemars(range(max = 600))]
     pub grace_secs: u64,
@@ -18,6 +22,7 @@ pub struct Drain {
 impl Default for Drain {
     fn default() -> Self {
         Self {
+            lame_duck_secs: 5,
             grace_secs: 30,
             deadline_secs: 600,
         }

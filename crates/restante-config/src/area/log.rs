@@ -4,13 +4,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is written to standard error, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// The form of a record.
     pub format: LogFormat,
     /// The least important record that is written.
     pub level: Level,
+    /// Whether every record of the audit is written, too, as a record with the target `audit`: logins with their
+    /// address, refused ones among them, and what administrators do.
+    pub audit: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            level: Level::default(),
+            audit: true,
+        }
+    }
 }
 
 /// The form of a log record.

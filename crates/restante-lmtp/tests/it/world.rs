@@ -125,7 +125,12 @@ impl World {
         stores.add(STORAGE, "main", store).unwrap();
         let index = Arc::new(Faulty::new(Arc::clone(&self.index), Arc::clone(&self.plan)));
         let deliverer = Deliverer::new(index, Arc::new(stores), clock);
-        LmtpService::new(Arc::clone(&self.phonebook) as _, deliverer, self.settings.clone())
+        LmtpService::new(
+            Arc::clone(&self.phonebook) as _,
+            deliverer,
+            self.settings.clone(),
+            restante_telemetry::Telemetry::default(),
+        )
     }
 
     /// A client that has read the greeting.

@@ -26,6 +26,8 @@ pub struct CertificateStatus {
     pub not_after: SystemTime,
     /// The file it came from.
     pub source: PathBuf,
+    /// Whether it is held elsewhere than in a file: a tenant's.
+    pub is_held: bool,
 }
 
 /// Something an operator should see to; the certificate serves all the same.
@@ -278,12 +280,15 @@ fn tabulate(loaded: &Pairs, now: SystemTime) -> Option<(NameTable, Vec<Certifica
 }
 
 fn statuses(loaded: &Pairs) -> Vec<CertificateStatus> {
+    let n_files = loaded.files.len();
     loaded
         .iter()
-        .map(|pair| CertificateStatus {
+        .enumerate()
+        .map(|(nth, pair)| CertificateStatus {
             names: pair.names.clone(),
             not_after: pair.not_after,
             source: pair.files.certificate.clone(),
+            is_held: nth >= n_files,
         })
         .collect()
 }

@@ -50,7 +50,12 @@ impl Tenants for FewTenants {
 }
 
 pub fn slot(plugin: Plugin, limits: Limits) -> Arc<PluginSlot> {
-    let slot = PluginSlot::new("under-test", limits, key_value());
+    let slot = PluginSlot::new(
+        "under-test",
+        limits,
+        key_value(),
+        restante_telemetry::Telemetry::default(),
+    );
     slot.set(plugin);
     Arc::new(slot)
 }

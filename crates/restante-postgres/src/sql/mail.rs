@@ -164,7 +164,9 @@ statements! {
             OR NOT EXISTS (SELECT 1 FROM frontend f
                 WHERE f.node = l.node AND f.incarnation = l.incarnation
                     AND f.expires_at + $7::bigint * interval '1 microsecond' > clock_timestamp()))
-        RETURNING maildrop_id, token";
+        RETURNING maildrop_id, token,
+            EXISTS (SELECT 1 FROM maildrop_lock before WHERE before.maildrop_id = $1
+                AND before.session_id IS NOT NULL)";
     RELEASE = "UPDATE maildrop_lock SET session_id = NULL
         WHERE maildrop_id = $1 AND token = $2 AND session_id IS NOT NULL";
     /// Those of the fences that hold no more.

@@ -2,9 +2,11 @@
 
 use restante_wire::response;
 
-use crate::Refusal;
+use crate::session::Context;
+use crate::{Receipts, Refusal};
 
-pub(crate) fn handle(range: Option<&str>, out: &mut Vec<u8>) {
+pub(crate) fn handle<R: Receipts>(range: Option<&str>, ctx: &mut Context<'_, R>) {
+    let out = &mut *ctx.out;
     match range {
         None => {
             response::ok(out, "Language listing follows");
@@ -14,6 +16,6 @@ pub(crate) fn handle(range: Option<&str>, out: &mut Vec<u8>) {
         Some(range) if range == "*" || range.eq_ignore_ascii_case("en") => {
             response::ok(out, "en Language is English");
         }
-        Some(_) => Refusal::UnknownLanguage.write(out),
+        Some(_) => ctx.refuse(Refusal::UnknownLanguage),
     }
 }

@@ -1,10 +1,13 @@
 //! Answers that come unasked, twice or too late: mistakes of a driver, and a client that goes at a bad moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use restante_session::{
-    Answer, Channel, CloseReason, Refusal, Request, Session, SessionPolicy, Step, TlsFacts, UnexpectedAnswer,
+    Answer, Channel, CloseReason, Refusal, Request, Served, Session, SessionPolicy, Step, TlsFacts,
+    UnexpectedAnswer,
 };
+use restante_wire::Verb;
 
 use crate::world::{Deleted, Driver, Login, Proofs, Whole, World};
 
@@ -150,4 +153,75 @@ fn a_maildrop_is_given_back_however_often_a_session_is_ended() {
     bare.answer(Answer::Released).unwrap();
     assert!(matches!(bare.next(), Step::Close(CloseReason::ShuttingDown)));
     assert!(bare.out.is_empty());
+}
+
+#[test]
+fn every_line_is_counted_once_with_its_refusal_and_the_time_to_its_reply() {
+    let mut bare = Bare::logged_in("STAT\r\nDELE 9\r\nNONSENSE\r\nRETR 1\r\nQUIT\r\n");
+    bare.session.served().for_each(drop);
+    assert!(matches!(bare.next(), Step::Ask(Request::Body { .. })));
+    bare.now += Duration::from_millis(70);
+    bare.answer(Answer::Body(Ok(()))).unwrap();
+    assert!(matches!(bare.next(), Step::Ask(Request::Send)));
+    bare.now += Duration::from_mins(1);
+    bare.answer(Answer::Sent(Whole)).unwrap();
+    assert!(matches!(bare.next(), Step::Ask(Request::Release)));
+    bare.answer(Answer::Released).unwrap();
+    assert!(matches!(bare.next(), Step::Close(CloseReason::Quit)));
+    let served: Vec<_> = bare.session.served().collect();
+    let counted: Vec<_> = served.iter().map(|line| (line.verb, line.refusal)).collect();
+    assert_eq!(
+        counted,
+        [
+            (Some(Verb::Stat), None),
+            (Some(Verb::Dele), Some(Refusal::NoSuchMessage)),
+            (None, Some(Refusal::UnknownCommand)),
+            (Some(Verb::Retr), None),
+            (Some(Verb::Quit), None),
+        ]
+    );
+    assert_eq!(
+        served[3].elapsed,
+        Duration::from_millis(70),
+        "a slow reader is not a slow server"
+    );
+    assert_eq!(bare.session.served().count(), 0, "each is handed out once");
+}
+
+#[test]
+fn a_login_is_one_line_however_many_lines_it_takes() {
+    let mut bare = Bare::new(b"AUTH PLAIN\r\n");
+    assert!(matches!(bare.next(), Step::NeedInput));
+    assert_eq!(bare.session.served().count(), 0, "a challenge is no reply");
+    bare.now += Duration::from_secs(9);
+    bare.session.receive(b"AGEAYg==\r\n", bare.now);
+    assert!(matches!(bare.next(), Step::Ask(Request::Verify(_))));
+    bare.now += Duration::from_millis(30);
+    bare.answer(Answer::Verdict(Err(Refusal::Credentials))).unwrap();
+    let served: Vec<_> = bare.session.served().collect();
+    assert_eq!(
+        served,
+        [Served {
+            verb: Some(Verb::Auth),
+            refusal: Some(Refusal::Credentials),
+            elapsed: Duration::from_millis(30),
+        }]
+    );
+}
+
+#[test]
+fn what_the_server_says_by_itself_is_counted_too() {
+    let mut bare = Bare::logged_in("");
+    bare.session.served().for_each(drop);
+    bare.session
+        .interrupt(CloseReason::ShuttingDown, Refusal::ShuttingDown);
+    assert!(matches!(bare.next(), Step::Ask(Request::Release)));
+    bare.answer(Answer::Released).unwrap();
+    assert!(matches!(bare.next(), Step::Close(CloseReason::ShuttingDown)));
+    let served: Vec<_> = bare.session.served().collect();
+    assert_eq!(served.len(), 1);
+    assert_eq!(
+        (served[0].verb, served[0].refusal),
+        (None, Some(Refusal::ShuttingDown))
+    );
 }

@@ -229,7 +229,7 @@ async fn the_loop_outlives_a_ledger_that_cannot_be_asked() {
     fixture.collector.clock = Arc::new(LateClock);
     let two_passes = fixture.collector.settings.interval + Duration::from_secs(1);
     assert!(
-        tokio::time::timeout(two_passes, fixture.collector.run())
+        tokio::time::timeout(two_passes, fixture.collector.run(&Telemetry::default()))
             .await
             .is_err()
     );

@@ -21,15 +21,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// The configured name, or one made of this host's and the configuration file's.
+    /// Takes the name: nobody else on this host may have it from the same file.
     pub(super) fn claim(config: &Config, file: Option<&Path>) -> Result<Self, Failure> {
-        let (text, claim) = match (&config.lock.node, file) {
-            (Some(name), _) => (name.clone(), None),
-            (None, Some(file)) => {
-                let path = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-                (format!("{}:{}", host(), path.display()), Some(lock(&path)?))
-            }
-            (None, None) => (format!("{}/{}", host(), std::process::id()), None),
+        let text = name(config, file);
+        let claim = match (&config.lock.node, file) {
+            (None, Some(file)) => Some(lock(file)?),
+            _ => None,
         };
         let name = NodeName::new(&text)
             .ok_or_else(|| Failure::setup(anyhow!("lock.node: {text:?} is no name of 1 to 255 octets")))?;
@@ -38,6 +35,18 @@ impl Node {
 
     pub(super) fn name(&self) -> NodeName {
         self.name.clone()
+    }
+}
+
+/// The configured name, or one made of this host's and the configuration file's.
+pub(crate) fn name(config: &Config, file: Option<&Path>) -> String {
+    match (&config.lock.node, file) {
+        (Some(name), _) => name.clone(),
+        (None, Some(file)) => {
+            let path = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+            format!("{}:{}", host(), path.display())
+        }
+        (None, None) => format!("{}/{}", host(), std::process::id()),
     }
 }
 

@@ -15,6 +15,7 @@ use restante_plugin::{
 use restante_postgres::{PgKeyValueStore, PgPluginRegistry};
 use restante_sqlite::{SqliteKeyValueStore, SqlitePluginRegistry};
 use restante_store::{BlobStore, KeyValueStore, PluginRegistry, StoreError, StoreErrorKind};
+use restante_telemetry::Telemetry;
 use restante_types::{Secret, TenantId};
 
 use super::Database;
@@ -39,10 +40,11 @@ impl Slots {
         config: &Config,
         db: &Database,
         directory: Arc<dyn DirectoryAdmin>,
+        telemetry: &Telemetry,
     ) -> Result<Self, Failure> {
         let mut by_name = BTreeMap::new();
         for (name, plugin) in &config.plugin {
-            let slot = PluginSlot::new(name, limits(plugin), grants(name, plugin)?);
+            let slot = PluginSlot::new(name, limits(plugin), grants(name, plugin)?, telemetry.clone());
             by_name.insert(name.clone(), Arc::new(slot));
         }
         Ok(Self {

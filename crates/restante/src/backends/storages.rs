@@ -9,7 +9,8 @@ use restante_config::{Config, PluginStorage, S3, Storage, World};
 use restante_object_store::{LocalBlobStore, ObjectBlobStore, Probed, S3Options};
 use restante_plugin::{PluginBlobStore, PluginMaildrops};
 use restante_postgres::PgBlobStore;
-use restante_store::{BlobStore, BlobStores, StoreError, Timeout};
+use restante_store::{BlobStore, BlobStores, Metered, StoreError, Timeout};
+use restante_telemetry::Telemetry;
 use tracing::warn;
 
 use super::Database;
@@ -34,11 +35,17 @@ pub(super) struct Storages {
 pub(crate) struct Buckets(Vec<(String, Arc<ObjectBlobStore>)>);
 
 impl Storages {
-    pub(super) async fn open(config: &Config, db: &Database, slots: &Slots) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        config: &Config,
+        db: &Database,
+        slots: &Slots,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Failure> {
         let mut opening = Opening {
             config,
             db,
             slots,
+            telemetry,
             buckets: Buckets::default(),
         };
         let mut blobs = BlobStores::new();
@@ -71,12 +78,13 @@ struct Opening<'a> {
     config: &'a Config,
     db: &'a Database,
     slots: &'a Slots,
+    telemetry: &'a Telemetry,
     buckets: Buckets,
 }
 
 impl Opening<'_> {
     fn store(&mut self, name: &str, storage: &Storage) -> Result<Arc<dyn BlobStore>, Failure> {
-        Ok(match storage {
+        let store: Arc<dyn BlobStore> = match storage {
             Storage::File { path } => Arc::new(Timeout::new(local(name, path)?, BLOB_LIMIT)),
             Storage::Postgres {} => Arc::new(Timeout::new(rows(name, self.db)?, BLOB_LIMIT)),
             Storage::S3(s3) => {
@@ -90,7 +98,12 @@ impl Opening<'_> {
                 let (slot, setting) = self.slots.of(name, plugin, inner)?;
                 Arc::new(PluginBlobStore::new(slot, setting))
             }
-        })
+        };
+        Ok(Arc::new(Metered::new(
+            store,
+            name,
+            Arc::new(self.telemetry.clone()),
+        )))
     }
 
     fn maildrops(&mut self, name: &str, plugin: &PluginStorage) -> Result<Arc<PluginMaildrops>, Failure> {

@@ -12,7 +12,7 @@ use restante_auth::{LoginName, NewAccount};
 use restante_config::{Config, ListenAddress, Listener, Protocol};
 
 use self::place::{ACCOUNTS, DOMAIN, Place, TENANT};
-use crate::backends::{self, Backends};
+use crate::backends::{self, Backends, node_name};
 use crate::logging;
 use crate::output::{Failure, line};
 use crate::password;
@@ -52,15 +52,16 @@ pub(super) fn prepare(args: &DemoArgs) -> Result<(Config, Place), Failure> {
     }
     let place = Place::prepare(&args.data).map_err(Failure::setup)?;
     let config = configuration(&place, args);
-    logging::start(&config.log);
     Ok((config, place))
 }
 
 /// Serves the demo until it is stopped.
 pub(super) async fn serve(config: &Config, place: &Place) -> Result<(), Failure> {
     place.write_configuration(config).map_err(Failure::setup)?;
-    let backends = Backends::open_to_serve(config, None).await?;
-    let server = Server::assemble(config, &backends, None).await?;
+    let telemetry = logging::telemetry(config);
+    let logs = logging::start_to_serve(config, node_name(config, None), &telemetry)?;
+    let backends = Backends::open_to_serve(config, None, &telemetry).await?;
+    let server = Server::assemble(config, &backends, None, &telemetry, logs).await?;
     let n_delivered = furnish(config, &backends, place).await.map_err(Failure::setup)?;
     say_how(&server, place, n_delivered)?;
     server.run().await;

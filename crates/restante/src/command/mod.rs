@@ -67,9 +67,14 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Reads a configuration; every fault in it is told at once.
+fn read(path: &Path) -> Result<Config, Failure> {
+    Config::load(path, std::env::vars()).map_err(Failure::setup)
+}
+
+/// The same for a command beside a server, which logs as the server does.
 fn load(path: &Path) -> Result<Config, Failure> {
-    let config = Config::load(path, std::env::vars()).map_err(Failure::setup)?;
-    logging::start(&config.log);
+    let config = read(path)?;
+    logging::start(&config.log)?;
     Ok(config)
 }
 

@@ -94,7 +94,12 @@ impl TrialArgs {
         let component = super::component(&self.file).map_err(Failure::setup)?;
         let plugin = self.plugin();
         let grants = grants(NAME, &plugin)?;
-        let slot = Arc::new(PluginSlot::new(NAME, limits(&plugin), grants));
+        let slot = Arc::new(PluginSlot::new(
+            NAME,
+            limits(&plugin),
+            grants,
+            restante_telemetry::Telemetry::default(),
+        ));
         let registry = Arc::new(MemoryPluginRegistry::default());
         let workshop = workshop(&temporary_cache(), registry, [Arc::clone(&slot)])?;
         let begun = Instant::now();

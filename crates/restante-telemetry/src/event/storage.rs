@@ -1,0 +1,36 @@
+//! Calls to storages.
+
+use std::time::Duration;
+
+use crate::metric::{Counter, Histogram};
+use crate::{InternalEvent, Telemetry};
+
+/// A call to a storage, or to the index, ended.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageCalled<'a> {
+    /// `index`, or the name in the configuration.
+    pub storage: &'a str,
+    /// The method.
+    pub operation: &'static str,
+    /// `ok`, `dropped`, or the kind of its error.
+    pub result: &'static str,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Octets of messages that were moved.
+    pub octets: u64,
+}
+
+impl InternalEvent for StorageCalled<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        let (metrics, call) = (telemetry.metrics(), [self.storage, self.operation]);
+        metrics.count(
+            Counter::StorageCalls,
+            &[self.storage, self.operation, self.result],
+            1,
+        );
+        metrics.observe(Histogram::StorageSeconds, &call, self.elapsed);
+        if self.octets > 0 {
+            metrics.count(Counter::StorageOctets, &call, self.octets);
+        }
+    }
+}

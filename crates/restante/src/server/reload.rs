@@ -1,0 +1,166 @@
+//! SIGHUP: what of a changed configuration can be taken over by a server that runs. Start at [`Reloader::reload`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use restante_config::Config;
+use restante_net::CertificateStore;
+use restante_telemetry::{LogControl, ReloadDone, Telemetry};
+use restante_types::{Clock as _, SystemClock};
+use serde_json::Value;
+use tracing::{error, info, warn};
+
+use super::listeners::Budgets;
+use super::notify;
+use super::tls::{self, Source, certificate_files};
+use crate::logging;
+
+/// The settings that are taken over; every other one takes effect at the next start.
+const TAKEN_OVER: [&str; 7] = [
+    "limits.connections",
+    "limits.connections_per_address",
+    "limits.unauthenticated_share_percent",
+    "log.audit",
+    "log.level",
+    "tls.certificate",
+    "tls.certificate_directory",
+];
+
+/// Puts a changed configuration file in force, as far as that can be done.
+pub(super) struct Reloader {
+    /// The file; none where the configuration was made in memory.
+    pub(super) path: Option<PathBuf>,
+    /// What was read last.
+    pub(super) config: Config,
+    pub(super) certificates: Option<Arc<CertificateStore>>,
+    pub(super) budgets: Budgets,
+    pub(super) logs: LogControl,
+    pub(super) telemetry: Telemetry,
+}
+
+impl Reloader {
+    /// Reads the file again. What is broken leaves the old in force.
+    pub(super) async fn reload(&mut self) {
+        notify::reloading();
+        let is_complete = self.take_over().await;
+        self.telemetry.emit(ReloadDone {
+            is_complete,
+            at: SystemClock.wall(),
+        });
+        notify::ready();
+    }
+
+    async fn take_over(&mut self) -> bool {
+        let Some(path) = &self.path else {
+            info!("nothing to reload: there is no configuration file");
+            return true;
+        };
+        let config = match Config::load(path, std::env::vars()) {
+            Ok(config) => config,
+            Err(error) => {
+                error!(%error, "configuration not reloaded; the old one stays in force");
+                return false;
+            }
+        };
+        let (taken_over, waits) = changes(&self.config, &config);
+        self.budgets.set(&config);
+        self.logs.set(logging::settings(&config.log));
+        let certificates = self.reload_certificates(&config).await;
+        info!(taken_over = taken_over.join(", "), "configuration reloaded");
+        if !waits.is_empty() {
+            warn!(
+                settings = waits.join(", "),
+                "these settings changed and take effect at the next start"
+            );
+        }
+        self.config = config;
+        certificates
+    }
+
+    async fn reload_certificates(&self, config: &Config) -> bool {
+        let Some(store) = self.certificates.clone() else {
+            return true;
+        };
+        let config = config.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            store.reload(&certificate_files(&config), SystemClock.wall())
+        });
+        match reading.await {
+            Ok(report) => {
+                tls::note(&report, Source::Files, &self.telemetry);
+                report.errors.is_empty()
+            }
+            Err(error) => {
+                error!(%error, "certificates not reloaded; the old ones stay in force");
+                false
+            }
+        }
+    }
+}
+
+/// The settings that differ: those that are taken over, and those that wait for the next start.
+fn changes(before: &Config, after: &Config) -> (Vec<String>, Vec<String>) {
+    let (before, after) = (keys(before), keys(after));
+    let names = before.iter().chain(&after).map(|(name, _)| name);
+    let mut changed: Vec<String> = names
+        .filter(|name| {
+            let of = |keys: &[(String, Value)]| {
+                keys.iter()
+                    .find(|(key, _)| key == *name)
+                    .map(|(_, value)| value.clone())
+            };
+            of(&before) != of(&after)
+        })
+        .cloned()
+        .collect();
+    changed.sort();
+    changed.dedup();
+    changed
+        .into_iter()
+        .partition(|name| TAKEN_OVER.contains(&name.as_str()))
+}
+
+/// Every setting by `area.key`.
+fn keys(config: &Config) -> Vec<(String, Value)> {
+    let mut keys = Vec::new();
+    let Ok(Value::Object(areas)) = serde_json::to_value(config) else {
+        return keys;
+    };
+    for (area, value) in areas {
+        match value {
+            Value::Object(settings) => {
+                let settings = settings.into_iter();
+                keys.extend(settings.map(|(key, value)| (format!("{area}.{key}"), value)));
+            }
+            value => keys.push((area, value)),
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_apart_by_whether_it_takes_effect() {
+        let before = Config::default();
+        let mut after = before.clone();
+        after.limits.connections = 7;
+        after.log.audit = false;
+        after.database.connections = 3;
+        after.storage.clear();
+        let (taken_over, waits) = changes(&before, &after);
+        assert_eq!(taken_over, ["limits.connections", "log.audit"]);
+        assert_eq!(waits, ["database.connections", "storage.main"]);
+        assert_eq!(changes(&after, &after), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn every_setting_that_is_taken_over_exists() {
+        let keys = keys(&Config::default());
+        for name in TAKEN_OVER {
+            assert!(keys.iter().any(|(key, _)| key == name), "{name}");
+        }
+    }
+}
