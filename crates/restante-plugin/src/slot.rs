@@ -130,6 +130,11 @@ impl PluginSlot {
         &self.terms.limits
     }
 
+    /// Whether it was disabled by an operator.
+    pub fn is_disabled(&self) -> bool {
+        matches!(&**self.state.load(), State::Empty(Emptiness::Disabled, _))
+    }
+
     /// What its instances do now.
     pub fn load(&self) -> SlotLoad {
         let users = self.users();

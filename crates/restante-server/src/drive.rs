@@ -392,6 +392,7 @@ impl<'a> Driver<'a> {
             seat: ports.sessions.enter(
                 session,
                 hold::live_login(authenticated),
+                account.name.clone(),
                 place.as_ref().map(|place| place.tenant),
             ),
             reading: Reading::begin(ports, account.id, policy),

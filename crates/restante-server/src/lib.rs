@@ -22,4 +22,4 @@ pub use expiry::Expiry;
 pub use oversight::{LastSeen, OnRoster, Oversight};
 pub use ports::Ports;
 pub use service::{Pop3Service, Pop3Settings, refusal_line};
-pub use sessions::SessionRegistry;
+pub use sessions::{LiveSession, SessionRegistry};

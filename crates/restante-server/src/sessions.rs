@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use restante_auth::{LiveLogin, Standing};
+use restante_auth::{LiveLogin, LoginName, Standing};
 use restante_types::{SessionId, TenantId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The live sessions of this process. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -13,9 +15,24 @@ pub struct SessionRegistry {
     live: Arc<Mutex<HashMap<SessionId, Live>>>,
 }
 
+/// A session that has a maildrop open, as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    /// Which.
+    pub session: SessionId,
+    /// Who logged in, and how.
+    pub login: LiveLogin,
+    /// The account's name when it did.
+    pub name: LoginName,
+    /// How long ago.
+    pub elapsed: Duration,
+}
+
 #[derive(Debug)]
 struct Live {
     login: LiveLogin,
+    name: LoginName,
+    begun: Instant,
     /// Whose place for a session it holds, if that tenant's are counted.
     place: Option<TenantId>,
     standing: watch::Sender<Standing>,
@@ -45,6 +62,25 @@ impl SessionRegistry {
             .collect()
     }
 
+    /// Every session, for people.
+    pub fn sessions(&self) -> Vec<LiveSession> {
+        let live = self.live();
+        let sessions = live.iter().map(|(session, live)| LiveSession {
+            session: *session,
+            login: live.login,
+            name: live.name.clone(),
+            elapsed: live.begun.elapsed(),
+        });
+        sessions.collect()
+    }
+
+    /// Ends a session, which acts on it before its next command. `false` if there is none of that key.
+    pub fn end(&self, session: SessionId) -> bool {
+        let is_live = self.live().contains_key(&session);
+        self.tell(session, Standing::Ended);
+        is_live
+    }
+
     /// The places for sessions that are held.
     pub fn places(&self) -> Vec<(TenantId, SessionId)> {
         self.live()
@@ -53,10 +89,14 @@ impl SessionRegistry {
             .collect()
     }
 
-    /// Tells a session how it stands. It acts on it before its next command; one that has ended is passed over.
+    /// Tells a session how it stands. It acts on it before its next command; one that has ended is passed over, and an
+    /// end is for good.
     pub fn tell(&self, session: SessionId, standing: Standing) {
         if let Some(live) = self.live().get(&session) {
             live.standing.send_if_modified(|known| {
+                if *known == Standing::Ended {
+                    return false;
+                }
                 let changed = *known != standing;
                 *known = standing;
                 changed
@@ -65,10 +105,18 @@ impl SessionRegistry {
     }
 
     /// Enters a session that has opened its maildrop.
-    pub(crate) fn enter(&self, session: SessionId, login: LiveLogin, place: Option<TenantId>) -> Seat {
+    pub(crate) fn enter(
+        &self,
+        session: SessionId,
+        login: LiveLogin,
+        name: LoginName,
+        place: Option<TenantId>,
+    ) -> Seat {
         let (sender, standing) = watch::channel(Standing::Good);
         let live = Live {
             login,
+            name,
+            begun: Instant::now(),
             place,
             standing: sender,
         };
@@ -131,11 +179,34 @@ mod tests {
         }
     }
 
+    fn name() -> LoginName {
+        LoginName::parse("alice@example.test").unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_operator_sees_a_session_and_ends_it_for_good() {
+        let registry = SessionRegistry::new();
+        let session = SessionId::from_octets([7; 16]);
+        assert!(!registry.end(session));
+        let mut seat = registry.enter(session, login(), name(), None);
+        let [seen] = &registry.sessions()[..] else {
+            panic!("one session")
+        };
+        assert_eq!(
+            (seen.session, seen.login, &seen.name),
+            (session, login(), &name())
+        );
+        assert!(registry.end(session));
+        registry.tell(session, Standing::Good);
+        assert_eq!(seat.news(), Some(Standing::Ended));
+        assert_eq!(seat.news(), None);
+    }
+
     #[tokio::test]
     async fn a_session_hears_how_it_stands_and_leaves_by_being_dropped() {
         let registry = SessionRegistry::new();
         let session = SessionId::from_octets([7; 16]);
-        let mut seat = registry.enter(session, login(), TenantId::new(1));
+        let mut seat = registry.enter(session, login(), name(), TenantId::new(1));
         assert_eq!(seat.news(), None);
         assert_eq!(registry.logins(), [(session, login())]);
         assert_eq!(registry.places(), [(TenantId::new(1).unwrap(), session)]);

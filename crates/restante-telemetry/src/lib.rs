@@ -8,6 +8,7 @@ mod event;
 mod logs;
 mod metric;
 mod metrics;
+mod reference;
 mod session_record;
 mod sessions;
 mod span;
@@ -26,6 +27,7 @@ pub use event::{
 pub use logs::{LogControl, LogForm, LogLevel, LogSettings, Pipeline, PipelineError, start};
 pub use metric::{Counter, Gauge, Histogram, Spec};
 pub use metrics::Metrics;
+pub use reference::{metrics_list, metrics_markdown};
 pub use session_record::SessionRecord;
 pub use sessions::{OpenSession, SessionState};
 pub use span::{SPAN_TARGET, in_session, sampled, trace_id};

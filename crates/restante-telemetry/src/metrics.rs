@@ -67,6 +67,18 @@ impl Metrics {
         }
     }
 
+    /// What a counter stands at.
+    pub fn counter(&self, counter: Counter, labels: &[&str]) -> u64 {
+        let found = self.counters[counter as usize].get_metric_with_label_values(labels);
+        child(found).map_or(0, |child| child.get())
+    }
+
+    /// What a gauge of things stands at.
+    pub fn gauge(&self, gauge: Gauge, labels: &[&str]) -> f64 {
+        let found = self.gauges[gauge as usize].get_metric_with_label_values(labels);
+        child(found).map_or(0.0, |child| child.get())
+    }
+
     /// Puts a gauge where it is now.
     pub fn set(&self, gauge: Gauge, labels: &[&str], value: f64) {
         if let Some(child) = child(self.gauges[gauge as usize].get_metric_with_label_values(labels)) {

@@ -77,6 +77,18 @@ impl Telemetry {
         samplers.push(Box::new(sampler));
     }
 
+    /// What a counter stands at.
+    pub fn counter(&self, counter: Counter, labels: &[&str]) -> u64 {
+        self.metrics().counter(counter, labels)
+    }
+
+    /// How many things a gauge counts.
+    pub fn gauge(&self, gauge: Gauge, labels: &[&str]) -> u64 {
+        let n = self.metrics().gauge(gauge, labels);
+        // Gauges of things are moved by one, and far below where a float skips numbers.
+        format!("{:.0}", n.max(0.0)).parse().unwrap_or(0)
+    }
+
     /// Has the pool of the database looked at before each scrape.
     pub fn watch_database(&self, load: impl Fn() -> PoolLoad + Send + Sync + 'static) {
         self.before_scrape(move |metrics| {

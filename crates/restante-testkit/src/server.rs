@@ -179,6 +179,11 @@ impl TestServer {
         self.budget.usage()
     }
 
+    /// The sessions that have a maildrop open.
+    pub fn sessions(&self) -> restante_server::SessionRegistry {
+        self.ports.sessions.clone()
+    }
+
     /// Asks every connection to finish within `deadline`, and waits for the end.
     pub async fn drained(&self, deadline: Duration) -> DrainReport {
         self.drain.start(deadline);

@@ -3,6 +3,7 @@
 mod node;
 mod plugins;
 mod storages;
+mod watch;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -36,6 +37,7 @@ pub(crate) use plugins::{COMPILE, grants, limits, temporary_cache, workshop};
 pub(crate) use restante_object_store::Probed;
 pub(crate) use storages::Buckets;
 use storages::Storages;
+pub(crate) use watch::StorageWatch;
 
 /// How long a call to the index may take. A commit that takes longer is asked about until its outcome is known.
 const INDEX_LIMIT: Duration = Duration::from_secs(10);
@@ -46,6 +48,8 @@ pub(crate) struct Backends {
     pub(crate) index: Arc<dyn MailIndex>,
     pub(crate) ledger: Arc<dyn BlobLedger>,
     pub(crate) blobs: Arc<BlobStores>,
+    /// How the storages do.
+    pub(crate) storages: StorageWatch,
     /// Those of the blobs' storages that are buckets of a service.
     pub(crate) buckets: Buckets,
     /// Where sessions are served; a tool beside a server has none.
@@ -154,6 +158,7 @@ impl Backends {
             ledger: Arc::new(metered(&index, telemetry)),
             index: Arc::new(metered(&Arc::new(Timeout::new(index, INDEX_LIMIT)), telemetry)),
             blobs: Arc::new(stores.storages.blobs),
+            storages: stores.watch,
             buckets: stores.storages.buckets,
             registry: stores.registry,
             plugins: stores.plugins,
@@ -194,6 +199,7 @@ impl Backends {
             ledger: Arc::new(metered(&index, telemetry)),
             index: Arc::new(metered(&Arc::new(Timeout::new(index, INDEX_LIMIT)), telemetry)),
             blobs: Arc::new(stores.storages.blobs),
+            storages: stores.watch,
             buckets: stores.storages.buckets,
             registry: stores.registry,
             plugins: stores.plugins,
@@ -210,6 +216,7 @@ fn metered<S>(index: &Arc<S>, telemetry: &Telemetry) -> Metered<S> {
 /// The storages, and the plugins behind some of them.
 struct Stores {
     storages: Storages,
+    watch: StorageWatch,
     registry: Arc<dyn PluginRegistry>,
     plugins: Option<Arc<Plugins>>,
 }
@@ -223,13 +230,15 @@ impl Stores {
     ) -> Result<Self, Failure> {
         let registry = plugins::registry(db);
         let slots = Slots::open(config, db, Arc::clone(directory), telemetry)?;
-        let storages = Storages::open(config, db, &slots, telemetry).await?;
+        let watch = StorageWatch::new(config, telemetry);
+        let storages = Storages::open(config, db, &slots, &watch).await?;
         let plugins = slots.follow(config, Arc::clone(&registry))?;
         if let Some(plugins) = &plugins {
             plugins.look().await.map_err(Failure::setup)?;
         }
         Ok(Self {
             storages,
+            watch,
             registry,
             plugins,
         })

@@ -1,5 +1,6 @@
 //! What runs: listeners, collector, signals; from assembly to the end of the drain.
 
+mod admin;
 mod gauges;
 mod health;
 mod listeners;
@@ -26,8 +27,9 @@ use restante_types::{SystemClock, TenantId};
 use tokio::task::JoinHandle;
 use tracing::info;
 
-use crate::backends::Backends;
+use crate::backends::{Backends, node_name};
 use crate::output::Failure;
+use admin::{AdminSide, Shown};
 use health::Health;
 use listeners::{Bound, Budgets, Service, bind, lmtp_settings, pop3_settings};
 use reload::Reloader;
@@ -38,6 +40,9 @@ pub(crate) use tls::open_certificates;
 
 /// How long the end waits for the last lines of the audit.
 const AUDIT_FLUSH: Duration = Duration::from_secs(5);
+
+/// How long an operator's request may still take at the end.
+const ADMIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A server that is bound and ready to run.
 pub(crate) struct Server {
@@ -50,6 +55,7 @@ pub(crate) struct Server {
     expiry: Expiry,
     authenticator: Arc<Authenticator>,
     health: Health,
+    admin: AdminSide,
     drain: Drain,
     leave: Leave,
     signals: Signals,
@@ -99,13 +105,23 @@ impl Server {
             };
             listeners.push(bind(config, listener, &budgets, service, &mut passed, telemetry)?);
         }
-        refuse_left_over(&passed)?;
         let drain = Drain::new();
         let health = Health::new(&drain);
         let slots = backends
             .plugins
             .iter()
             .flat_map(|plugins| plugins.slots().cloned());
+        let shown = Shown {
+            config,
+            backends,
+            ports: &ports,
+            listeners: &listeners,
+            certificates: certificates.clone(),
+            health: &health,
+            node: node_name(config, file),
+        };
+        let admin = AdminSide::open(shown, &mut passed)?;
+        refuse_left_over(&passed)?;
         gauges::watch(
             telemetry,
             &budgets,
@@ -138,11 +154,13 @@ impl Server {
                 path: file.map(Path::to_owned),
                 config: config.clone(),
                 certificates: certificates.clone(),
+                admin: admin.credentials.clone(),
                 budgets,
                 logs,
                 telemetry: telemetry.clone(),
             },
             certificates,
+            admin,
             config: config.clone(),
             telemetry: telemetry.clone(),
         })
@@ -157,6 +175,11 @@ impl Server {
                 None => bound.listener.address().clone(),
             })
             .collect()
+    }
+
+    /// Where operators look, if anywhere.
+    pub(crate) fn admin_address(&self) -> Option<ListenAddress> {
+        self.admin.address()
     }
 
     /// Serves until SIGTERM or SIGINT, then drains.
@@ -177,9 +200,11 @@ impl Server {
             tokio::spawn(restante_net::serve(listener, rules, self.drain.clone(), handler));
         }
         let (drain, authenticator) = (self.drain.clone(), Arc::clone(&self.authenticator));
-        let upkeep = self.upkeep();
+        let (admin, upkeep) = self.upkeep();
         notify::ready();
         let report = drain.finished().await;
+        admin.start(ADMIN_DEADLINE);
+        admin.finished().await;
         for task in upkeep {
             task.abort();
         }
@@ -191,8 +216,8 @@ impl Server {
         );
     }
 
-    /// What goes on beside the sessions, until it is aborted.
-    fn upkeep(self) -> Vec<JoinHandle<()>> {
+    /// What goes on beside the sessions, until it is drained or aborted.
+    fn upkeep(self) -> (Drain, Vec<JoinHandle<()>>) {
         let Self {
             certificates,
             collector,
@@ -201,6 +226,7 @@ impl Server {
             oversight,
             expiry,
             health,
+            admin,
             drain,
             leave,
             signals,
@@ -230,7 +256,7 @@ impl Server {
         if let Some(plugins) = plugins {
             tasks.push(tokio::spawn(plugins.run()));
         }
-        tasks
+        (admin.start(), tasks)
     }
 }
 

@@ -7,10 +7,11 @@ use anyhow::Context as _;
 use crate::shell::Workspace;
 
 /// Each page, by its path in the workspace, with what it should hold.
-pub(crate) fn pages() -> [(&'static str, String); 2] {
+pub(crate) fn pages() -> [(&'static str, String); 3] {
     [
         ("deploy/CONFIGURATION.md", restante_config::reference_markdown()),
         ("deploy/restante.example.toml", restante_config::example_toml()),
+        ("deploy/METRICS.md", restante_telemetry::metrics_markdown()),
     ]
 }
 

@@ -9,6 +9,7 @@
 
 mod ci;
 mod deny;
+mod deploy;
 mod generate;
 mod packages;
 mod plugins;
@@ -46,6 +47,9 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Check what lies in deploy/ with the tools it is made for
+    #[command(after_help = "Example: cargo xtask deploy")]
+    Deploy,
     /// Build every plugin of `plugins/` from source into target/plugins
     Plugins,
     /// Begin a plugin in each language and world, build it and check it, as its author would
@@ -74,6 +78,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     match chore {
         Chore::Test { arguments } => suite::run(&workspace, &arguments),
+        Chore::Deploy => deploy::check(&workspace),
         Chore::Plugins => plugins::build(&workspace),
         Chore::Author => plugins::author::check(&workspace),
         Chore::Tidy => tidy::run(&workspace),

@@ -4,19 +4,19 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
 use crate::shell::{Workspace, find_program, output, succeed};
 
-/// A program the tests run, and the Debian package it comes in.
+/// A program the tests run, or a file they need, and the Debian package it comes in.
 struct Need {
     program: &'static str,
     package: &'static str,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 20] = [
     Need {
         program: "curl",
         package: "curl",
@@ -57,6 +57,46 @@ const NEEDS: [Need; 10] = [
         program: "faketime",
         package: "faketime",
     },
+    Need {
+        program: "chromium",
+        package: "chromium",
+    },
+    Need {
+        program: "haproxy",
+        package: "haproxy",
+    },
+    Need {
+        program: "nginx",
+        package: "nginx-light",
+    },
+    Need {
+        program: "/usr/lib/nginx/modules/ngx_stream_module.so",
+        package: "libnginx-mod-stream",
+    },
+    Need {
+        program: "promtool",
+        package: "prometheus",
+    },
+    Need {
+        program: "amtool",
+        package: "prometheus-alertmanager",
+    },
+    Need {
+        program: "systemd-analyze",
+        package: "systemd",
+    },
+    Need {
+        program: "shellcheck",
+        package: "shellcheck",
+    },
+    Need {
+        program: "openssl",
+        package: "openssl",
+    },
+    Need {
+        program: "/usr/lib/python3/dist-packages/yaml/__init__.py",
+        package: "python3-yaml",
+    },
 ];
 
 /// Makes sure that every program is there.
@@ -77,10 +117,17 @@ pub(crate) fn ensure(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 fn missing() -> Vec<&'static Need> {
-    NEEDS
-        .iter()
-        .filter(|need| find_program(need.program).is_none())
-        .collect()
+    NEEDS.iter().filter(|need| !need.is_here()).collect()
+}
+
+impl Need {
+    fn is_here(&self) -> bool {
+        if self.program.starts_with('/') {
+            Path::new(self.program).is_file()
+        } else {
+            find_program(self.program).is_some()
+        }
+    }
 }
 
 fn is_root(workspace: &Workspace) -> bool {

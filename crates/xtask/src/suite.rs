@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::shell::{Workspace, timed};
-use crate::{packages, plugins};
+use crate::{deploy, packages, plugins};
 
 /// Runs `cargo test` over the workspace, or with `arguments` in place of `--workspace`.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
@@ -15,6 +15,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     plugins::build(workspace)?;
     if arguments.is_empty() {
         plugins::author::check(workspace)?;
+        deploy::check(workspace)?;
     }
     let (outcome, took) = timed(|| cargo_test(workspace, arguments));
     let (tally, succeeded) = outcome?;

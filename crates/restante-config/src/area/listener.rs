@@ -56,6 +56,17 @@ pub enum Protocol {
     Lmtp,
 }
 
+impl Protocol {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pop3 => "pop3",
+            Self::Pop3s => "pop3s",
+            Self::Lmtp => "lmtp",
+        }
+    }
+}
+
 /// The `format` of a network in the schema.
 pub(crate) const NETWORK_FORMAT: &str = "network";
 

@@ -10,11 +10,11 @@ use restante_object_store::{LocalBlobStore, ObjectBlobStore, Probed, S3Options};
 use restante_plugin::{PluginBlobStore, PluginMaildrops};
 use restante_postgres::PgBlobStore;
 use restante_store::{BlobStore, BlobStores, Metered, StoreError, Timeout};
-use restante_telemetry::Telemetry;
 use tracing::warn;
 
 use super::Database;
 use super::plugins::Slots;
+use super::watch::StorageWatch;
 use crate::output::Failure;
 
 /// Threads that wait for files at the same time, for one storage.
@@ -39,13 +39,13 @@ impl Storages {
         config: &Config,
         db: &Database,
         slots: &Slots,
-        telemetry: &Telemetry,
+        watch: &StorageWatch,
     ) -> Result<Self, Failure> {
         let mut opening = Opening {
             config,
             db,
             slots,
-            telemetry,
+            watch,
             buckets: Buckets::default(),
         };
         let mut blobs = BlobStores::new();
@@ -78,7 +78,7 @@ struct Opening<'a> {
     config: &'a Config,
     db: &'a Database,
     slots: &'a Slots,
-    telemetry: &'a Telemetry,
+    watch: &'a StorageWatch,
     buckets: Buckets,
 }
 
@@ -99,11 +99,7 @@ impl Opening<'_> {
                 Arc::new(PluginBlobStore::new(slot, setting))
             }
         };
-        Ok(Arc::new(Metered::new(
-            store,
-            name,
-            Arc::new(self.telemetry.clone()),
-        )))
+        Ok(Arc::new(Metered::new(store, name, Arc::new(self.watch.clone()))))
     }
 
     fn maildrops(&mut self, name: &str, plugin: &PluginStorage) -> Result<Arc<PluginMaildrops>, Failure> {

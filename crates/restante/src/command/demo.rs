@@ -35,6 +35,9 @@ pub(crate) struct DemoArgs {
     /// Port for delivery by LMTP; 0 takes a free one
     #[arg(long, default_value_t = 1124)]
     pub(super) lmtp_port: u16,
+    /// Port for the status page, metrics and the admin API; 0 takes a free one
+    #[arg(long, default_value_t = 1180)]
+    pub(super) admin_port: u16,
 }
 
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
@@ -70,12 +73,8 @@ pub(super) async fn serve(config: &Config, place: &Place) -> Result<(), Failure>
 }
 
 fn configuration(place: &Place, args: &DemoArgs) -> Config {
-    let listener = |port: u16, protocol: Protocol| {
-        Listener::new(
-            ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-            protocol,
-        )
-    };
+    let loopback = |port: u16| ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let listener = |port: u16, protocol: Protocol| Listener::new(loopback(port), protocol);
     let mut config = Config {
         listener: vec![
             listener(args.pop3_port, Protocol::Pop3),
@@ -84,6 +83,7 @@ fn configuration(place: &Place, args: &DemoArgs) -> Config {
         ],
         ..Config::default()
     };
+    config.admin.address = Some(loopback(args.admin_port));
     place.furnish_configuration(&mut config);
     config
 }
@@ -178,6 +178,12 @@ fn say_how(server: &Server, place: &Place, n_delivered: usize) -> anyhow::Result
     line(format!(
         "  printf 'Subject: hello\\n\\nIt works.\\n' | {program} deliver --config {configuration} --to {user}"
     ))?;
+    if let Some(admin) = server.admin_address() {
+        let admin = port(&admin)?;
+        line("\nSee how it does, in a browser and as Prometheus does:")?;
+        line(format!("  http://127.0.0.1:{admin}/"))?;
+        line(format!("  curl http://127.0.0.1:{admin}/metrics"))?;
+    }
     line("\nCtrl-C stops it.")?;
     Ok(())
 }

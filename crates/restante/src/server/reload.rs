@@ -10,13 +10,15 @@ use restante_types::{Clock as _, SystemClock};
 use serde_json::Value;
 use tracing::{error, info, warn};
 
+use super::admin::AdminCredentials;
 use super::listeners::Budgets;
 use super::notify;
 use super::tls::{self, Source, certificate_files};
 use crate::logging;
 
 /// The settings that are taken over; every other one takes effect at the next start.
-const TAKEN_OVER: [&str; 7] = [
+const TAKEN_OVER: [&str; 8] = [
+    "admin.token",
     "limits.connections",
     "limits.connections_per_address",
     "limits.unauthenticated_share_percent",
@@ -33,6 +35,7 @@ pub(super) struct Reloader {
     /// What was read last.
     pub(super) config: Config,
     pub(super) certificates: Option<Arc<CertificateStore>>,
+    pub(super) admin: AdminCredentials,
     pub(super) budgets: Budgets,
     pub(super) logs: LogControl,
     pub(super) telemetry: Telemetry,
@@ -65,6 +68,7 @@ impl Reloader {
         let (taken_over, waits) = changes(&self.config, &config);
         self.budgets.set(&config);
         self.logs.set(logging::settings(&config.log));
+        let credentials = self.admin.reload(&config);
         let certificates = self.reload_certificates(&config).await;
         info!(taken_over = taken_over.join(", "), "configuration reloaded");
         if !waits.is_empty() {
@@ -74,7 +78,7 @@ impl Reloader {
             );
         }
         self.config = config;
-        certificates
+        certificates && credentials
     }
 
     async fn reload_certificates(&self, config: &Config) -> bool {
@@ -87,6 +91,11 @@ impl Reloader {
         });
         match reading.await {
             Ok(report) => {
+                info!(
+                    certificates = report.certificates.len(),
+                    errors = report.errors.len(),
+                    "certificates reloaded"
+                );
                 tls::note(&report, Source::Files, &self.telemetry);
                 report.errors.is_empty()
             }

@@ -333,6 +333,8 @@ fn a_running_demo_is_neither_thrown_away_nor_changed() {
             "0",
             "--pop3s-port",
             "0",
+            "--admin-port",
+            "0",
             "--lmtp-port",
             "0",
             "--data",

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets trouble fails")]
 
+mod canaries;
 mod clients;
 mod cluster;
 mod command_line;
@@ -10,11 +11,13 @@ mod durability;
 mod frontends;
 mod logins;
 mod machines;
+mod observed;
 mod operators;
 mod outages;
 mod plugins;
 mod policies;
 mod postfix;
+mod rolling;
 mod sasl;
 mod scale;
 mod serving;

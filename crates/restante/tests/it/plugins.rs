@@ -481,6 +481,8 @@ fn an_author_reads_mail_from_the_plugin_within_a_minute() {
             "0",
             "--pop3s-port",
             "0",
+            "--admin-port",
+            "0",
             "--lmtp-port",
             "0",
             "--data",

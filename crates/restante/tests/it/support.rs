@@ -2,13 +2,16 @@
 
 mod demo;
 mod fleet;
+pub(crate) mod http;
 mod lmtp;
 mod pop3;
 mod server;
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use restante_types::{Clock, SystemClock};
@@ -83,6 +86,20 @@ pub(crate) fn signal(pid: u32, name: &str) {
         Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()),
         b"",
     );
+}
+
+/// A port that was free a moment ago, for what must be known before it listens. Below those that the system hands out to
+/// clients, so that none of them takes it meanwhile.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        let spread = u16::try_from(std::process::id() % 97).unwrap() * 100;
+        let port = 20_000 + (spread + nth) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Runs a script over the database of a demo that is not running.

@@ -32,6 +32,9 @@ pub(crate) struct RunArgs {
     /// Port for delivery by LMTP; 0 takes a free one
     #[arg(long, default_value_t = 2124)]
     lmtp_port: u16,
+    /// Port for the status page and metrics; 0 takes a free one
+    #[arg(long, default_value_t = 2180)]
+    admin_port: u16,
 }
 
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
@@ -42,6 +45,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
         pop3_port: args.pop3_port,
         pop3s_port: args.pop3s_port,
         lmtp_port: args.lmtp_port,
+        admin_port: args.admin_port,
     };
     let (mut config, place) = demo::prepare(&demo)?;
     put_behind(&mut config, &args.trial, &trial);

@@ -55,6 +55,8 @@ impl Demo {
                 "0",
                 "--pop3s-port",
                 "0",
+                "--admin-port",
+                "0",
                 "--lmtp-port",
                 "0",
                 "--data",

@@ -151,6 +151,15 @@ impl Fleet {
         Server::start_by(serve, &folder, database, &blobs, &self.listeners, &self.more)
     }
 
+    /// A frontend with listeners of its own, and with more than the others have.
+    pub(crate) fn server_at(&self, serve: Command, name: &str, listeners: &str, more: &str) -> Server {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let blobs = self.folder.path().join("blobs");
+        let more = format!("{more}{}", self.more);
+        Server::start_by(serve, &folder, &self.settings, &blobs, listeners, &more)
+    }
+
     /// What frontends have as their `[database]`.
     pub(crate) fn settings(&self) -> &str {
         &self.settings

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::http;
 use super::{Demo, PATIENCE, Pop3, now, restante, signal};
 
 /// A running server with its log in a file.
@@ -99,6 +100,28 @@ impl Server {
             assert!(now() < until, "no {n} of {text:?} in {log}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The port for operators, where the configuration has `[admin]`.
+    pub(crate) fn admin_port(&self) -> u16 {
+        self.port_of("\"admin\":\"127.0.0.1:")
+    }
+
+    /// The port with metrics and health alone.
+    pub(crate) fn metrics_port(&self) -> u16 {
+        self.port_of("\"metrics\":\"127.0.0.1:")
+    }
+
+    fn port_of(&self, text: &str) -> u16 {
+        let [line] = &self.wait_for(text, 1)[..] else {
+            panic!("one line")
+        };
+        let (_, rest) = line.split_once(text).unwrap();
+        rest.split('"').next().unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        http::get(self.admin_port(), "/metrics").1
     }
 
     pub(crate) fn signal(&self, name: &str) {
