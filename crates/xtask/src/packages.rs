@@ -16,7 +16,7 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 20] = [
+const NEEDS: [Need; 24] = [
     Need {
         program: "curl",
         package: "curl",
@@ -96,6 +96,22 @@ const NEEDS: [Need; 20] = [
     Need {
         program: "/usr/lib/python3/dist-packages/yaml/__init__.py",
         package: "python3-yaml",
+    },
+    Need {
+        program: "pip3",
+        package: "python3-pip",
+    },
+    Need {
+        program: "go",
+        package: "golang-go",
+    },
+    Need {
+        program: "/usr/share/gocode/src/github.com/Masterminds/sprig/functions.go",
+        package: "golang-github-masterminds-sprig-dev",
+    },
+    Need {
+        program: "/usr/share/gocode/src/sigs.k8s.io/yaml/yaml.go",
+        package: "golang-k8s-sigs-yaml-dev",
     },
 ];
 
