@@ -20,17 +20,10 @@ impl types::Host for Guest {}
 
 impl log::Host for Guest {
     fn write(&mut self, level: log::Level, message: String) {
-        let Some((line, dropped)) = self.log.admit(&message) else {
+        let Some(line) = self.log.admit(&message) else {
             return;
         };
         let (storage, tenant) = (&*self.space.storage, self.space.tenant);
-        if dropped > 0 {
-            warn!(storage, %tenant, dropped, "the plugin logs too much");
-            self.terms.telemetry.emit(LogLinesDropped {
-                plugin: &self.terms.name,
-                n_dropped: dropped,
-            });
-        }
         match level {
             log::Level::Trace => trace!(storage, %tenant, "plugin: {line}"),
             log::Level::Debug => debug!(storage, %tenant, "plugin: {line}"),
@@ -38,6 +31,28 @@ impl log::Host for Guest {
             log::Level::Warn => warn!(storage, %tenant, "plugin: {line}"),
             log::Level::Error => error!(storage, %tenant, "plugin: {line}"),
         }
+    }
+}
+
+impl Guest {
+    /// Tells how many lines were too many. Asked after every call.
+    pub(crate) fn tell_dropped_lines(&mut self) {
+        let n_dropped = self.log.take_dropped();
+        if n_dropped > 0 {
+            let (storage, tenant) = (&*self.space.storage, self.space.tenant);
+            warn!(storage, %tenant, dropped = n_dropped, "the plugin logs too much");
+            self.terms.telemetry.emit(LogLinesDropped {
+                plugin: &self.terms.name,
+                n_dropped,
+            });
+        }
+    }
+}
+
+/// A call that was cancelled has no end but this.
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.tell_dropped_lines();
     }
 }
 

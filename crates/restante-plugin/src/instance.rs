@@ -241,7 +241,8 @@ impl Instance {
         begun: Instant,
         answer: Result<Result<Result<T, types::Error>, wasmtime::Error>, tokio::time::error::Elapsed>,
     ) -> Result<T, Fault> {
-        let guest = self.store.data();
+        let guest = self.store.data_mut();
+        guest.tell_dropped_lines();
         guest.terms.peak_memory.fetch_max(guest.memory, Ordering::Relaxed);
         guest.terms.peak_ticks.fetch_max(guest.ticks, Ordering::Relaxed);
         let answer = match answer {

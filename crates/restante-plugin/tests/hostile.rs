@@ -18,6 +18,7 @@ use restante_store::{
     BlobKey, BlobStore, BlobStores, Body, BodyRef, BytesReader, KeySpace, KeyValueStore, MemoryKeyValueStore,
     OctetRange, Spool, SpoolSettings, StorageId, StoreError, StoreErrorKind,
 };
+use restante_telemetry::{Counter, Telemetry};
 use restante_types::{Octets, TenantId};
 
 const BODY: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
@@ -141,9 +142,14 @@ async fn p09_a_call_that_is_dropped_costs_its_instance_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p11_a_flood_of_log_lines_does_not_stop_the_call() {
     // A hundred thousand lines take longer than the other tests allow.
-    let store = support::store(hostile(), r#"{"misdeed":"log-flood"}"#, Limits::default());
+    let telemetry = Telemetry::default();
+    let slot = support::slot_observed(hostile(), Limits::default(), telemetry.clone());
+    let values = Arc::new(MemoryKeyValueStore::default());
+    let store = PluginBlobStore::new(slot, support::setting(r#"{"misdeed":"log-flood"}"#, values));
     put(&store, &key(1, 7)).await.unwrap();
     assert_eq!(read(&store, &key(1, 7)).await.unwrap(), BODY);
+    let n_dropped = telemetry.counter(Counter::PluginLogLinesDropped, &["under-test"]);
+    assert!((90_000..100_001).contains(&n_dropped), "{n_dropped}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

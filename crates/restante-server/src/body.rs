@@ -4,7 +4,7 @@ use std::path::Path;
 
 use restante_session::{CloseReason, Cut};
 use restante_store::{
-    BlobStores, Body, BodyRef, ForeignMaildrop, StoreError, StoreErrorKind, Verified, failpoint,
+    BlobStores, Body, BodyRef, ForeignMaildrop, StoreError, StoreErrorKind, VERIFY, Verified, failpoint,
 };
 use restante_types::MessageNumber;
 use restante_wire::DotStuffer;
@@ -75,7 +75,7 @@ pub(crate) async fn send(
         if !body.has_dot_lines() && out.len() - before != piece.len() {
             let why = "a line starts with a dot, and none did at delivery";
             return Err(SendError::Store(
-                StoreError::new(StoreErrorKind::Damaged, "get", "body").because(why),
+                StoreError::new(StoreErrorKind::Damaged, VERIFY, "body").because(why),
             ));
         }
         // A client that stalls holds one copy of the octets, not two.

@@ -12,10 +12,10 @@ use restante_net::{DrainSignal, MaybeTls, Permit};
 use restante_session::{
     Answer, CloseReason, Cut, DeleteSet, Opened, Refusal, Request, Session, SessionSummary, Snapshot, Step,
 };
-use restante_store::{BlobKey, Body, ForeignMaildrop, Owner, StoreError, StoreErrorKind, failpoint};
+use restante_store::{Body, BodyRef, ForeignMaildrop, Owner, StoreError, StoreErrorKind, VERIFY, failpoint};
 use restante_telemetry::{
-    BodyBroken, BodySent, LoginStage, MaildropOpened, OpenResult, OpenSession, SPAN_TARGET, SessionState,
-    Stage, in_session,
+    BodyBroken, BodySent, BodyVerified, LoginStage, MaildropOpened, OpenResult, OpenSession, SPAN_TARGET,
+    SessionState, Stage, in_session,
 };
 use restante_types::{AccountId, MessageNumber, SessionId};
 use restante_wire::Verb;
@@ -30,6 +30,7 @@ use crate::fault;
 use crate::hold::{self, Hold, Messages, Place, Reading};
 use crate::ports::Proofs;
 use crate::service::{Finished, Pop3Settings, Wire, version};
+use crate::sessions::News;
 use crate::update::{self, Truth};
 use crate::window;
 
@@ -70,7 +71,7 @@ pub(crate) enum End<'a> {
 struct OpenBody {
     body: Body,
     /// Where it comes from; none if it was fetched and checked before.
-    blob: Option<BlobKey>,
+    source: Option<BodyRef>,
     /// What it is sent for.
     verb: Verb,
 }
@@ -146,15 +147,18 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Acts on what became of the account meanwhile. Asked before every command.
+    /// Acts on what became of the account and the maildrop meanwhile. Asked before every command.
     fn hear(&mut self) {
         match self.hold.as_mut().and_then(|hold| hold.seat.news()) {
-            Some(Standing::Ended) => self
+            Some(News::Superseded) => self
+                .session
+                .interrupt(CloseReason::Superseded, Refusal::Superseded),
+            Some(News::Standing(Standing::Ended)) => self
                 .session
                 .interrupt(CloseReason::AccountDisabled, Refusal::AccountDisabled),
-            Some(Standing::ReadOnly) => self.session.restrict(),
+            Some(News::Standing(Standing::ReadOnly)) => self.session.restrict(),
             // A session that was restricted stays so.
-            Some(Standing::Good) | None => {}
+            Some(News::Standing(Standing::Good)) | None => {}
         }
     }
 
@@ -386,6 +390,7 @@ impl<'a> Driver<'a> {
             }
         };
         let (account, policy) = (authenticated.account(), authenticated.policy());
+        let fence = *lock.fence();
         self.hold = Some(Hold {
             lock: Some(lock),
             messages,
@@ -393,6 +398,7 @@ impl<'a> Driver<'a> {
                 session,
                 hold::live_login(authenticated),
                 account.name.clone(),
+                fence,
                 place.as_ref().map(|place| place.tenant),
             ),
             reading: Reading::begin(ports, account.id, policy),
@@ -418,7 +424,7 @@ impl<'a> Driver<'a> {
             return Err(Refusal::ReadLimit);
         }
         let (ports, settings) = (self.connection.ports, self.connection.settings);
-        let (opened, blob) = match &hold.messages {
+        let (opened, source) = match &hold.messages {
             Messages::Own(bodies) => {
                 let Some(reference) = bodies.get(message.index()) else {
                     return Err(Refusal::NoSuchMessage);
@@ -427,7 +433,7 @@ impl<'a> Driver<'a> {
                     Ok(()) => body::open(&ports.blobs, reference, cut).await,
                     Err(error) => Err(error),
                 };
-                (opened, Some(reference.blob))
+                (opened, Some(*reference))
             }
             Messages::Foreign(maildrop) => {
                 let opened = body::fetch(maildrop, message, cut, &settings.spool_directory).await;
@@ -440,10 +446,11 @@ impl<'a> Driver<'a> {
                     Cut::Whole => Verb::Retr,
                     Cut::Top { .. } => Verb::Top,
                 };
-                self.body = Some(OpenBody { body, blob, verb });
+                self.body = Some(OpenBody { body, source, verb });
                 Ok(())
             }
             Err(error) => {
+                let blob = source.map(|source| source.blob);
                 warn!(session = %self.connection.session_id, ?blob, %message, %error, "body not opened");
                 Err(fault::body(&error))
             }
@@ -452,7 +459,7 @@ impl<'a> Driver<'a> {
 
     /// Sends the open body. `None` if it broke off: then the connection ends without the terminator.
     async fn send_body(&mut self) -> Option<restante_store::Verified> {
-        let OpenBody { body, blob, verb } = self.body.take()?;
+        let OpenBody { body, source, verb } = self.body.take()?;
         let mut octets = 0;
         let span = in_session(|| info_span!(target: SPAN_TARGET, "send", verb = verb.as_str()));
         let sent = body::send(body, &mut self.stream, &mut self.out, &mut octets)
@@ -463,6 +470,7 @@ impl<'a> Driver<'a> {
         }
         match sent {
             Ok(verified) => {
+                self.tell_verified(source, true);
                 if let Some(account) = self.account {
                     self.connection.ports.telemetry.emit(BodySent {
                         verb,
@@ -476,7 +484,10 @@ impl<'a> Driver<'a> {
                 let session = self.connection.session_id;
                 let (cause, source): (_, &dyn std::error::Error) = match &error {
                     SendError::Store(error) => {
-                        if let (StoreErrorKind::Damaged, Some(blob)) = (error.kind, blob) {
+                        if error.op == VERIFY {
+                            self.tell_verified(source, false);
+                        }
+                        if let (StoreErrorKind::Damaged, Some(BodyRef { blob, .. })) = (error.kind, source) {
                             warn!(%session, %blob, "a damaged blob; it is not sent again");
                             self.connection.ports.suspects.add(blob);
                         }
@@ -493,6 +504,14 @@ impl<'a> Driver<'a> {
                 self.break_off(error.reason());
                 None
             }
+        }
+    }
+
+    /// Counts whether a storage gave what was delivered.
+    fn tell_verified(&self, source: Option<BodyRef>, is_whole: bool) {
+        let ports = self.connection.ports;
+        if let Some(storage) = source.and_then(|source| ports.blobs.name(source.storage)) {
+            ports.telemetry.emit(BodyVerified { storage, is_whole });
         }
     }
 

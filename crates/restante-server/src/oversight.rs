@@ -1,4 +1,4 @@
-//! Keeps what runs in step with the directory: tenants, certificates, and whether live sessions may go on.
+//! Keeps what runs in step with the directory and the locks: tenants, certificates, and whether live sessions may go on.
 //!
 //! The directory wakes it when something may have changed; beneath that it asks by itself. Start at [`Oversight`].
 
@@ -10,6 +10,7 @@ use restante_auth::{
     AuditAction, AuditRecord, Authenticator, Directory, DirectoryError, Roster, Standing, TenantTable,
     UsageLimiter,
 };
+use restante_lock::LockManager;
 use restante_types::{Clock, SessionId};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
@@ -38,6 +39,8 @@ pub struct Oversight {
     pub tenants: Arc<TenantTable>,
     /// Which sessions there are.
     pub sessions: SessionRegistry,
+    /// Who knows whether a session still has its maildrop.
+    pub locks: Arc<dyn LockManager>,
     /// Who keeps the places for sessions.
     pub usage: Arc<dyn UsageLimiter>,
     /// Where it is written down that a session was ended.
@@ -111,6 +114,7 @@ impl Oversight {
             if refreshed.is_ok() && judged.is_ok() {
                 self.seen.now();
             }
+            self.part().await;
             if renewed.elapsed() >= RENEW_EVERY {
                 renewed = Instant::now();
                 self.renew().await;
@@ -137,6 +141,28 @@ impl Oversight {
             }
         }
         Ok(())
+    }
+
+    /// Ends sessions whose maildrop is another's: whoever does not act does not notice by itself.
+    async fn part(&self) {
+        for some in self.sessions.fences().chunks(AT_ONCE) {
+            let fences: Vec<_> = some.iter().map(|(_, fence)| *fence).collect();
+            let superseded = match timeout(LIMIT, self.locks.probe(&fences)).await {
+                Ok(Ok(superseded)) => superseded,
+                Ok(Err(error)) => {
+                    warn!(%error, "locks not looked at; whoever has lost a maildrop is told at QUIT");
+                    return;
+                }
+                Err(_) => {
+                    warn!("locks not looked at in time; whoever has lost a maildrop is told at QUIT");
+                    return;
+                }
+            };
+            for (session, _) in some.iter().filter(|(_, fence)| superseded.contains(fence)) {
+                info!(%session, "maildrop lost; the session ends");
+                self.sessions.supersede(*session);
+            }
+        }
     }
 
     async fn renew(&self) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use restante_auth::{LiveLogin, LoginName, Standing};
-use restante_types::{SessionId, TenantId};
+use restante_types::{Fence, SessionId, TenantId};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -33,9 +33,27 @@ struct Live {
     login: LiveLogin,
     name: LoginName,
     begun: Instant,
+    /// By which it holds its maildrop.
+    fence: Fence,
     /// Whose place for a session it holds, if that tenant's are counted.
     place: Option<TenantId>,
-    standing: watch::Sender<Standing>,
+    news: watch::Sender<News>,
+}
+
+/// What a session is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// How its account stands.
+    Standing(Standing),
+    /// Its maildrop is its own no more: an operator has ended it, or a later session holds the maildrop.
+    Superseded,
+}
+
+impl News {
+    /// Whether nothing that comes later matters.
+    const fn is_final(self) -> bool {
+        matches!(self, Self::Superseded | Self::Standing(Standing::Ended))
+    }
 }
 
 impl SessionRegistry {
@@ -74,11 +92,18 @@ impl SessionRegistry {
         sessions.collect()
     }
 
-    /// Ends a session, which acts on it before its next command. `false` if there is none of that key.
-    pub fn end(&self, session: SessionId) -> bool {
-        let is_live = self.live().contains_key(&session);
-        self.tell(session, Standing::Ended);
-        is_live
+    /// Ends a session that may have its maildrop no longer; it acts on it before its next command. `false` if there is
+    /// none of that key.
+    pub fn supersede(&self, session: SessionId) -> bool {
+        self.bring(session, News::Superseded)
+    }
+
+    /// By which fences maildrops are held.
+    pub fn fences(&self) -> Vec<(SessionId, Fence)> {
+        self.live()
+            .iter()
+            .map(|(session, live)| (*session, live.fence))
+            .collect()
     }
 
     /// The places for sessions that are held.
@@ -92,16 +117,22 @@ impl SessionRegistry {
     /// Tells a session how it stands. It acts on it before its next command; one that has ended is passed over, and an
     /// end is for good.
     pub fn tell(&self, session: SessionId, standing: Standing) {
-        if let Some(live) = self.live().get(&session) {
-            live.standing.send_if_modified(|known| {
-                if *known == Standing::Ended {
-                    return false;
-                }
-                let changed = *known != standing;
-                *known = standing;
-                changed
-            });
-        }
+        self.bring(session, News::Standing(standing));
+    }
+
+    fn bring(&self, session: SessionId, news: News) -> bool {
+        let live = self.live();
+        let Some(live) = live.get(&session) else {
+            return false;
+        };
+        live.news.send_if_modified(|known| {
+            let changed = !known.is_final() && *known != news;
+            if changed {
+                *known = news;
+            }
+            changed
+        });
+        true
     }
 
     /// Enters a session that has opened its maildrop.
@@ -110,21 +141,23 @@ impl SessionRegistry {
         session: SessionId,
         login: LiveLogin,
         name: LoginName,
+        fence: Fence,
         place: Option<TenantId>,
     ) -> Seat {
-        let (sender, standing) = watch::channel(Standing::Good);
+        let (sender, news) = watch::channel(News::Standing(Standing::Good));
         let live = Live {
             login,
             name,
             begun: Instant::now(),
+            fence,
             place,
-            standing: sender,
+            news: sender,
         };
         self.live().insert(session, live);
         Seat {
             registry: self.clone(),
             session,
-            standing,
+            news,
         }
     }
 
@@ -139,20 +172,20 @@ impl SessionRegistry {
 pub(crate) struct Seat {
     registry: SessionRegistry,
     session: SessionId,
-    standing: watch::Receiver<Standing>,
+    news: watch::Receiver<News>,
 }
 
 impl Seat {
-    /// How the session stands, if that changed since it was last asked.
-    pub(crate) fn news(&mut self) -> Option<Standing> {
-        let changed = self.standing.has_changed().unwrap_or(false);
-        changed.then(|| *self.standing.borrow_and_update())
+    /// What the session is told, if anything since it last asked.
+    pub(crate) fn news(&mut self) -> Option<News> {
+        let changed = self.news.has_changed().unwrap_or(false);
+        changed.then(|| *self.news.borrow_and_update())
     }
 
-    /// Waits until the session stands otherwise than before. Cancel safe.
+    /// Waits until the session is told something. Cancel safe.
     pub(crate) async fn changed(&mut self) {
-        let mut standing = self.standing.clone();
-        if standing.changed().await.is_err() {
+        let mut news = self.news.clone();
+        if news.changed().await.is_err() {
             // The registry is gone: nothing will come any more.
             std::future::pending::<()>().await;
         }
@@ -179,6 +212,13 @@ mod tests {
         }
     }
 
+    fn fence() -> Fence {
+        Fence {
+            maildrop: login().account.maildrop(),
+            token: std::num::NonZeroU64::MIN,
+        }
+    }
+
     fn name() -> LoginName {
         LoginName::parse("alice@example.test").unwrap()
     }
@@ -187,8 +227,8 @@ mod tests {
     async fn an_operator_sees_a_session_and_ends_it_for_good() {
         let registry = SessionRegistry::new();
         let session = SessionId::from_octets([7; 16]);
-        assert!(!registry.end(session));
-        let mut seat = registry.enter(session, login(), name(), None);
+        assert!(!registry.supersede(session));
+        let mut seat = registry.enter(session, login(), name(), fence(), None);
         let [seen] = &registry.sessions()[..] else {
             panic!("one session")
         };
@@ -196,9 +236,11 @@ mod tests {
             (seen.session, seen.login, &seen.name),
             (session, login(), &name())
         );
-        assert!(registry.end(session));
+        assert_eq!(registry.fences(), [(session, fence())]);
+        assert!(registry.supersede(session));
         registry.tell(session, Standing::Good);
-        assert_eq!(seat.news(), Some(Standing::Ended));
+        registry.tell(session, Standing::Ended);
+        assert_eq!(seat.news(), Some(News::Superseded));
         assert_eq!(seat.news(), None);
     }
 
@@ -206,7 +248,7 @@ mod tests {
     async fn a_session_hears_how_it_stands_and_leaves_by_being_dropped() {
         let registry = SessionRegistry::new();
         let session = SessionId::from_octets([7; 16]);
-        let mut seat = registry.enter(session, login(), name(), TenantId::new(1));
+        let mut seat = registry.enter(session, login(), name(), fence(), TenantId::new(1));
         assert_eq!(seat.news(), None);
         assert_eq!(registry.logins(), [(session, login())]);
         assert_eq!(registry.places(), [(TenantId::new(1).unwrap(), session)]);
@@ -214,7 +256,7 @@ mod tests {
         assert_eq!(seat.news(), None, "nothing changed");
         registry.tell(session, Standing::ReadOnly);
         seat.changed().await;
-        assert_eq!(seat.news(), Some(Standing::ReadOnly));
+        assert_eq!(seat.news(), Some(News::Standing(Standing::ReadOnly)));
         assert_eq!(seat.news(), None);
         drop(seat);
         assert!(registry.is_empty());

@@ -7,6 +7,9 @@ use restante_wire::TopCutter;
 
 use crate::{BlobReader, BlobStores, BodyRef, OctetRange, Spooled, StoreError, StoreErrorKind};
 
+/// What errors of a body call the comparison of what came with what was delivered.
+pub const VERIFY: &str = "verify";
+
 /// Proof that every octet of a body came and that its digest is the one recorded at delivery. Made by
 /// [`Body::finish`] alone.
 #[derive(Debug)]
@@ -152,5 +155,5 @@ impl std::fmt::Debug for Body {
 }
 
 fn damaged(why: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Damaged, "get", "body").because(why)
+    StoreError::new(StoreErrorKind::Damaged, VERIFY, "body").because(why)
 }

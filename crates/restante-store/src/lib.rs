@@ -33,7 +33,7 @@ mod wrapper;
 
 pub use auditor::{AuditEvent, AuditSettings, Auditor, Finding};
 pub use blob::{BlobKey, BlobReader, BlobStore, OctetRange, StorageId};
-pub use body::{Body, Verified};
+pub use body::{Body, VERIFY, Verified};
 pub use collector::{Collected, Collector, CollectorSettings};
 pub use custody::{Custody, StoredMessage, StoredRow};
 pub use delivery::{Deliverer, Delivery};

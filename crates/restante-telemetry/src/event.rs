@@ -20,7 +20,7 @@ pub use login::{
     PasswordLookedUp, Stage,
 };
 pub use plugin::{InstanceDropped, LogLinesDropped, PluginCalled, PluginLoaded, PluginPassedOver};
-pub use storage::StorageCalled;
+pub use storage::{BodyVerified, StorageCalled};
 pub use update::{UpdateDecided, UpdateResult};
 pub use upkeep::{
     AdminAnswered, AuditStored, AuditTold, BlobsCollected, CertificatesLoaded, CollectorSeen,

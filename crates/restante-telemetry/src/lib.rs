@@ -17,9 +17,9 @@ mod tenants;
 mod traces;
 
 pub use event::{
-    AdminAnswered, AuditStored, AuditTold, BlobsCollected, BodyBroken, BodySent, CertificatesLoaded,
-    CollectorSeen, CollectorSwitched, ConnectionJudged, DeliveryJudged, InstanceDropped, InternalEvent,
-    LogLinesDropped, LoginJudged, LoginRefusedFor, LoginStage, LoginVerdict, MaildropOpened,
+    AdminAnswered, AuditStored, AuditTold, BlobsCollected, BodyBroken, BodySent, BodyVerified,
+    CertificatesLoaded, CollectorSeen, CollectorSwitched, ConnectionJudged, DeliveryJudged, InstanceDropped,
+    InternalEvent, LogLinesDropped, LoginJudged, LoginRefusedFor, LoginStage, LoginVerdict, MaildropOpened,
     MaildropTakenOver, MessagesExpired, OpenResult, PasswordLookedUp, PluginCalled, PluginLoaded,
     PluginPassedOver, RecipientRefused, ReloadDone, Stage, StorageCalled, TlsHandshaken, UpdateDecided,
     UpdateResult,

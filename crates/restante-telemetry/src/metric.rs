@@ -88,7 +88,7 @@ metrics! {
     Deliveries "restante_deliveries_total" ["result"] = "Deliveries by LMTP, by recipient and result.";
     DeliveredOctets "restante_delivered_octets_total" [] = "Octets of messages delivered.";
     StorageCalls "restante_storage_calls_total" ["storage", "operation", "result"] =
-        "Calls to the index of messages (storage=\"index\") and to the storages of their octets.";
+        "Calls to the index of messages (storage=\"index\") and to the storages of their octets; operation=\"verify\" compares octets with what was delivered.";
     StorageOctets "restante_storage_octets_total" ["storage", "operation"] =
         "Octets of messages moved from and to a storage.";
     BlobsCollected "restante_blobs_collected_total" ["result"] =

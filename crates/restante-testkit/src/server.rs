@@ -349,6 +349,7 @@ impl TestServerBuilder {
             directory: Arc::clone(&backends.directory),
             tenants: Arc::clone(&ports.tenants),
             sessions: ports.sessions.clone(),
+            locks: Arc::clone(&ports.locks),
             usage,
             authenticator,
             clock: Arc::new(SystemClock),

@@ -37,7 +37,7 @@ pub(crate) use plugins::{COMPILE, grants, limits, temporary_cache, workshop};
 pub(crate) use restante_object_store::Probed;
 pub(crate) use storages::Buckets;
 use storages::Storages;
-pub(crate) use watch::StorageWatch;
+pub(crate) use watch::{StorageWatch, configured};
 
 /// How long a call to the index may take. A commit that takes longer is asked about until its outcome is known.
 const INDEX_LIMIT: Duration = Duration::from_secs(10);

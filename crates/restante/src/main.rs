@@ -3,6 +3,7 @@
 //! The only place that names concrete technologies; which they are stands in [`backends`]. Start at [`cli`] for what
 //! can be asked, at [`server`] for what runs.
 
+mod administration;
 mod backends;
 mod certificates;
 mod cli;

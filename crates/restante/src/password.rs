@@ -27,16 +27,25 @@ pub(crate) struct PasswordSource {
     password_is_hash: bool,
 }
 
+/// What an operator gave.
+pub(crate) enum GivenPassword {
+    /// The password.
+    Plain(Secret<String>),
+    /// Its hash, made elsewhere.
+    Hash(NewPassword),
+}
+
 impl PasswordSource {
-    /// Reads and hashes the password; `None` if none was offered. `scram` asks for SCRAM keys beside the hash.
-    pub(crate) fn hash(&self, rule: &Rule, scram: bool) -> anyhow::Result<Option<NewPassword>> {
+    /// Reads the password; `None` if none was offered.
+    pub(crate) fn given(&self) -> anyhow::Result<Option<GivenPassword>> {
         let Some(octets) = self.read()? else {
             return Ok(None);
         };
         if self.password_is_hash {
-            return imported(octets.expose()).map(Some);
+            return Ok(Some(GivenPassword::Hash(imported(octets.expose())?)));
         }
-        hash_octets(octets.expose(), rule, scram).map(Some)
+        let text = str::from_utf8(octets.expose()).context("the password is not UTF-8")?;
+        Ok(Some(GivenPassword::Plain(Secret::new(text.to_owned()))))
     }
 
     fn read(&self) -> anyhow::Result<Option<Secret<Vec<u8>>>> {

@@ -262,7 +262,7 @@ async fn known(service: &AdminService, caller: &Caller, id: &str) -> Result<Held
 async fn end(service: &AdminService, caller: &Caller, held: &HeldMaildrop) -> Result<StatusCode, Problem> {
     let ports = service.ports();
     // Here it hears of it at once; elsewhere its frontend finds the lock taken.
-    let is_here = ports.sessions.end(held.session);
+    let is_here = ports.sessions.supersede(held.session);
     let is_freed = match &ports.desk {
         Some(desk) => desk.free(held).await?,
         None => is_here,

@@ -4,8 +4,8 @@
 use http::Method;
 use ipnet::IpNet;
 use restante_auth::{
-    Account, AppPasswordInfo, AppScope, DirectoryError, LoginName, NewAccount, Policy, StoredCertificate,
-    TenantPatch,
+    Account, AccountPatch, AppPasswordInfo, AppScope, DirectoryError, LoginName, NewAccount, Policy,
+    StoredCertificate, TenantPatch,
 };
 use restante_store::{Quota, Usage};
 use restante_types::{Octets, Secret};
@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use super::AdminClient;
 use super::call::{CallError, Place};
+use crate::StorageFacts;
 use crate::wire::account::{AccountChange, AccountView, NewUser, UsageView};
 use crate::wire::app_password::{AppPasswordView, NewAppPasswordRequest};
 use crate::wire::certificate::NewCertificateRequest;
@@ -43,14 +44,21 @@ impl AdminClient {
         added.try_into().map_err(lost)
     }
 
-    /// Changes a password, which the server hashes with its pepper.
+    /// Changes an account and its password, which the server hashes with its pepper; `patch.password` is passed over.
     ///
     /// # Errors
     /// As [`DirectoryAdmin::set_account`](restante_auth::DirectoryAdmin::set_account).
-    pub async fn set_password(&self, name: &LoginName, password: &Secret<String>) -> Result<Account> {
+    pub async fn set_account_with_password(
+        &self,
+        name: &LoginName,
+        patch: AccountPatch,
+        password: &Secret<String>,
+    ) -> Result<Account> {
         let change = AccountChange {
             password: Some(Hidden::copy_of(password)),
-            ..AccountChange::default()
+            password_hash: None,
+            scram_keys: None,
+            ..patch.into()
         };
         let name = name.to_string();
         let place = Place::at(&["accounts", &name]);
@@ -150,19 +158,13 @@ impl AdminClient {
         Ok((usage, quota))
     }
 
-    /// The storages of the server's configuration: name, kind, whether it is the default.
+    /// The storages of the server's configuration, as far as they exist for the token, and how each does there.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn storages(&self) -> Result<Vec<(String, String, bool)>> {
+    pub async fn storages(&self) -> Result<Vec<StorageFacts>> {
         let place = Place::at(&["storages"]);
-        let all = self
-            .list::<StorageView, StorageView>(place, None, usize::MAX)
-            .await?;
-        Ok(all
-            .into_iter()
-            .map(|storage| (storage.name, storage.kind, storage.is_default))
-            .collect())
+        Ok(self.list::<StorageView, _>(place, None, usize::MAX).await?)
     }
 }
 

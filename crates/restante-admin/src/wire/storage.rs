@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Unfit;
 use crate::{Health, StorageFacts};
 
 /// A storage of this frontend's configuration.
@@ -35,5 +36,25 @@ impl From<StorageFacts> for StorageView {
             is_default: facts.is_default,
             plugin: facts.plugin,
         }
+    }
+}
+
+impl TryFrom<StorageView> for StorageFacts {
+    type Error = Unfit;
+
+    fn try_from(view: StorageView) -> Result<Self, Unfit> {
+        let health = match (view.health.as_str(), view.trouble) {
+            ("well", None) => Health::Well,
+            ("unknown", None) => Health::Unknown,
+            ("failing", Some(trouble)) => Health::Failing(trouble),
+            _ => return Err(Unfit("health")),
+        };
+        Ok(Self {
+            name: view.name,
+            kind: view.kind,
+            is_default: view.is_default,
+            plugin: view.plugin,
+            health,
+        })
     }
 }

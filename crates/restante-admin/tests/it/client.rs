@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use restante_admin::{AdminClient, AdminClientOptions, AdminLimits, ClientFault, seal};
 use restante_auth::password::{AppPassword, Password, Verified, verify};
 use restante_auth::{
-    AppScope, AuditAction, AuditRecord, Directory, DirectoryAdmin, DirectoryErrorKind, TokenCheck,
+    AccountPatch, AppScope, AuditAction, AuditRecord, Directory, DirectoryAdmin, DirectoryErrorKind,
+    TokenCheck,
 };
 use restante_lock::LockDesk;
 use restante_net::{CertificateStore, TlsSettings, TlsStack};
@@ -125,9 +126,13 @@ async fn the_server_hashes_seals_and_makes_what_the_client_cannot() {
     far.add_account_with_password(new_account("new@acme.example"), &secret("correct horse"))
         .await
         .unwrap();
-    far.set_password(&name("ann@acme.example"), &secret("correct horse"))
-        .await
-        .unwrap();
+    far.set_account_with_password(
+        &name("ann@acme.example"),
+        AccountPatch::default(),
+        &secret("correct horse"),
+    )
+    .await
+    .unwrap();
     for one in ["new@acme.example", "ann@acme.example"] {
         let stored = world
             .directory
@@ -196,7 +201,7 @@ async fn the_server_hashes_seals_and_makes_what_the_client_cannot() {
         (Usage::default(), Quota::default())
     );
     let storages = far.storages().await.unwrap();
-    assert_eq!(storages[1], ("local".to_owned(), "file".to_owned(), true));
+    assert_eq!(storages, (world.ports.storages)());
 }
 
 #[tokio::test]

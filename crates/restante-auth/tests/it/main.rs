@@ -10,6 +10,7 @@ mod cancelled_logins;
 mod keyring;
 mod limits;
 mod names;
+mod observed;
 mod passwords;
 mod refusals;
 mod rehash;

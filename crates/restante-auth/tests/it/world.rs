@@ -283,6 +283,7 @@ pub(crate) struct World {
     pub(crate) switch: DirectorySwitch,
     pub(crate) limiter: Arc<ToldLimiter>,
     pub(crate) clock: Arc<HandClock>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) authenticator: Arc<Authenticator>,
 }
 
@@ -314,14 +315,15 @@ impl World {
         let probe = Arc::new(Probe::new(directory.clone()));
         let switched = Arc::new(SwitchedDirectory::new(probe.clone(), switch.clone()));
         let tokens: Arc<dyn TokenVerifier> = Arc::new(NamesAsTokens);
+        let telemetry = Telemetry::default();
         let ports = AuthPorts {
             directory: switched.clone(),
             limiter: limiter.clone(),
             tokens: setup.takes_tokens.then_some(tokens),
-            audit: AuditLog::start(switched, Telemetry::default()),
+            audit: AuditLog::start(switched, telemetry.clone()),
             rule: setup.rule,
             clock: clock.clone(),
-            telemetry: Telemetry::default(),
+            telemetry: telemetry.clone(),
         };
         let limits = AuthLimits {
             gate: setup.gate,
@@ -334,6 +336,7 @@ impl World {
             switch,
             limiter,
             clock,
+            telemetry,
             authenticator: Arc::new(Authenticator::open(ports, limits).await.unwrap()),
         }
     }

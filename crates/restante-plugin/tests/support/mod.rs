@@ -8,6 +8,7 @@ use restante_plugin::{
     Grants, Limits, Plugin, PluginBlobStore, PluginHost, PluginSlot, Setting, Tenants, World,
 };
 use restante_store::{KeyValueStore, MemoryKeyValueStore, StoreError};
+use restante_telemetry::Telemetry;
 use restante_types::TenantId;
 
 /// The component of a plugin, as `cargo xtask plugins` built it.
@@ -50,12 +51,11 @@ impl Tenants for FewTenants {
 }
 
 pub fn slot(plugin: Plugin, limits: Limits) -> Arc<PluginSlot> {
-    let slot = PluginSlot::new(
-        "under-test",
-        limits,
-        key_value(),
-        restante_telemetry::Telemetry::default(),
-    );
+    slot_observed(plugin, limits, Telemetry::default())
+}
+
+pub fn slot_observed(plugin: Plugin, limits: Limits, telemetry: Telemetry) -> Arc<PluginSlot> {
+    let slot = PluginSlot::new("under-test", limits, key_value(), telemetry);
     slot.set(plugin);
     Arc::new(slot)
 }

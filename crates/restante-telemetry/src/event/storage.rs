@@ -20,6 +20,23 @@ pub struct StorageCalled<'a> {
     pub octets: u64,
 }
 
+/// The octets that a storage gave were compared with what was delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyVerified<'a> {
+    /// The storage's name in the configuration.
+    pub storage: &'a str,
+    /// Whether they are the same.
+    pub is_whole: bool,
+}
+
+impl InternalEvent for BodyVerified<'_> {
+    fn emit(self, telemetry: &Telemetry) {
+        let result = if self.is_whole { "ok" } else { "damaged" };
+        let labels = [self.storage, "verify", result];
+        telemetry.metrics().count(Counter::StorageCalls, &labels, 1);
+    }
+}
+
 impl InternalEvent for StorageCalled<'_> {
     fn emit(self, telemetry: &Telemetry) {
         let (metrics, call) = (telemetry.metrics(), [self.storage, self.operation]);

@@ -18,25 +18,10 @@ pub(crate) struct StorageWatch {
 
 impl StorageWatch {
     pub(super) fn new(config: &Config, telemetry: &Telemetry) -> Self {
-        let facts = config.storage.iter().map(|(name, storage)| {
-            let (kind, plugin) = match storage {
-                Storage::File { .. } => ("file", None),
-                Storage::Postgres {} => ("postgres", None),
-                Storage::S3(_) => ("s3", None),
-                Storage::Plugin(plugin) => ("plugin", Some(plugin.plugin.clone())),
-            };
-            let facts = StorageFacts {
-                name: name.clone(),
-                kind: kind.to_owned(),
-                is_default: *name == config.default_storage,
-                plugin,
-                health: Health::Unknown,
-            };
-            (name.clone(), facts)
-        });
+        let known = configured(config).map(|facts| (facts.name.clone(), facts));
         Self {
             telemetry: telemetry.clone(),
-            known: Arc::new(Mutex::new(facts.collect())),
+            known: Arc::new(Mutex::new(known.collect())),
         }
     }
 
@@ -45,6 +30,20 @@ impl StorageWatch {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.values().cloned().collect()
     }
+}
+
+/// The storages of a configuration, of which nothing is known yet.
+pub(crate) fn configured(config: &Config) -> impl Iterator<Item = StorageFacts> {
+    config.storage.iter().map(|(name, storage)| StorageFacts {
+        name: name.clone(),
+        kind: storage.kind().to_owned(),
+        is_default: *name == config.default_storage,
+        plugin: match storage {
+            Storage::Plugin(plugin) => Some(plugin.plugin.clone()),
+            _ => None,
+        },
+        health: Health::Unknown,
+    })
 }
 
 impl StoreObserver for StorageWatch {

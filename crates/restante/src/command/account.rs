@@ -3,14 +3,14 @@
 use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use restante_auth::{Account, AccountPatch, AccountState, LoginName, NewAccount};
+use restante_auth::{Account, AccountPatch, AccountState, LoginName, NewAccount, NewPassword};
 use restante_types::Octets;
 use serde::Serialize;
 
-use crate::backends::Backends;
-use crate::cli::{ConfigArg, Limit, ListArgs, limit_or_none};
+use crate::administration::{Administration, At, Near};
+use crate::cli::{Limit, ListArgs, limit_or_none};
 use crate::output::{self, Failure, line};
-use crate::password::{self, PasswordSource};
+use crate::password::{self, GivenPassword, PasswordSource};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
@@ -31,7 +31,7 @@ pub(crate) enum AccountCommand {
         #[command(flatten)]
         list: ListArgs,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Show an account and how full its maildrop is
     #[command(after_help = "Example:\n  restante account show alice@example.org")]
@@ -42,7 +42,7 @@ pub(crate) enum AccountCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Change an account
     #[command(
@@ -57,7 +57,7 @@ pub(crate) enum AccountCommand {
         /// Its name: user@domain
         name: String,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "MESSAGES")]
     quota_messages: Option<u64>,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Args, Debug)]
@@ -96,7 +96,7 @@ pub(crate) struct SetArgs {
     #[arg(long, value_parser = limit_or_none, value_name = "MESSAGES")]
     quota_messages: Option<Limit>,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Serialize)]
@@ -139,11 +139,11 @@ impl From<Account> for View {
 pub(crate) async fn run(command: AccountCommand) -> Result<(), Failure> {
     match command {
         AccountCommand::Add(args) => add(args).await?,
-        AccountCommand::List { domain, list, config } => {
-            let (_, backends) = super::open(&config.config).await?;
+        AccountCommand::List { domain, list, at } => {
+            let office = at.open().await?;
             let domain = domain.as_deref().map(LoginName::domain_form).transpose()?;
-            let accounts = backends
-                .directory
+            let accounts = office
+                .directory()
                 .accounts(domain.as_deref(), list.page())
                 .await?;
             let views: Vec<View> = accounts.into_iter().map(View::from).collect();
@@ -154,12 +154,12 @@ pub(crate) async fn run(command: AccountCommand) -> Result<(), Failure> {
                 vec![view.name.clone(), view.state.to_owned(), quota]
             })?;
         }
-        AccountCommand::Show { name, json, config } => show(&name, json, &config).await?,
+        AccountCommand::Show { name, json, at } => show(&name, json, &at).await?,
         AccountCommand::Set(args) => set(args).await?,
-        AccountCommand::Remove { name, config } => {
-            let (_, backends) = super::open(&config.config).await?;
+        AccountCommand::Remove { name, at } => {
+            let office = at.open().await?;
             let name = LoginName::parse(&name)?;
-            backends.directory.remove_account(&name).await?;
+            office.directory().remove_account(&name).await?;
             line(format!(
                 "Account {name} removed; its mail is gone once the tenant's retention is over."
             ))?;
@@ -169,18 +169,25 @@ pub(crate) async fn run(command: AccountCommand) -> Result<(), Failure> {
 }
 
 async fn add(args: AddArgs) -> Result<(), Failure> {
-    let (settings, backends) = super::open(&args.config.config).await?;
+    let office = args.at.open().await?;
     let name = LoginName::parse(&args.name)?;
-    let scram = wants_scram(&backends, &name).await?;
-    let password = args.password.hash(&password::rule(&settings.auth)?, scram)?;
-    let has_password = password.is_some();
-    let account = NewAccount {
+    let given = args.password.given()?;
+    let has_password = given.is_some();
+    let mut account = NewAccount {
         name,
-        password,
+        password: None,
         quota_octets: args.quota.map(Octets),
         quota_messages: args.quota_messages,
     };
-    let account = backends.directory.add_account(account).await?;
+    let account = match (&office, given) {
+        (Administration::Far(server), Some(GivenPassword::Plain(password))) => {
+            server.add_account_with_password(account, &password).await?
+        }
+        (office, given) => {
+            account.password = hashed(office, &account.name, given).await?;
+            office.directory().add_account(account).await?
+        }
+    };
     line(format!("Account {} added.", account.name))?;
     if !has_password {
         line(format!(
@@ -191,21 +198,39 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A password as the directory keeps it. A server far away hashes a plain one itself.
+async fn hashed(
+    office: &Administration,
+    name: &LoginName,
+    given: Option<GivenPassword>,
+) -> anyhow::Result<Option<NewPassword>> {
+    match (office, given) {
+        (_, None) | (Administration::Far(_), Some(GivenPassword::Plain(_))) => Ok(None),
+        (_, Some(GivenPassword::Hash(password))) => Ok(Some(password)),
+        (Administration::Near(near), Some(GivenPassword::Plain(password))) => {
+            let rule = password::rule(&near.config.auth)?;
+            let scram = wants_scram(near, name).await?;
+            password::hash_octets(password.expose().as_bytes(), &rule, scram).map(Some)
+        }
+    }
+}
+
 /// Whether the tenant of a name wants SCRAM keys kept beside a password's hash.
-async fn wants_scram(backends: &Backends, name: &LoginName) -> anyhow::Result<bool> {
-    let Some(domain) = backends.directory.domain(name.domain()).await? else {
+async fn wants_scram(near: &Near, name: &LoginName) -> anyhow::Result<bool> {
+    let directory = &near.backends.directory;
+    let Some(domain) = directory.domain(name.domain()).await? else {
         return Ok(false);
     };
-    let tenant = backends.directory.tenant(&domain.tenant_name).await?;
+    let tenant = directory.tenant(&domain.tenant_name).await?;
     Ok(tenant.is_some_and(|tenant| tenant.policy.wants_scram()))
 }
 
-async fn show(name: &str, json: bool, config: &ConfigArg) -> Result<(), Failure> {
-    let (_, backends) = super::open(&config.config).await?;
-    let account = backends.directory.account(&LoginName::parse(name)?).await?;
+async fn show(name: &str, json: bool, at: &At) -> Result<(), Failure> {
+    let office = at.open().await?;
+    let account = office.directory().account(&LoginName::parse(name)?).await?;
     let account =
         account.ok_or_else(|| anyhow!("there is no account {name}; `restante account list` shows them"))?;
-    let (usage, quota) = backends.index.usage(account.id.maildrop()).await?;
+    let (usage, quota) = office.usage(&account).await?;
     let view = FullView {
         account: View::from(account),
         held_octets: usage.octets.get(),
@@ -236,17 +261,25 @@ fn held_of(held: u64, limit: Option<u64>) -> String {
 }
 
 async fn set(args: SetArgs) -> Result<(), Failure> {
-    let (settings, backends) = super::open(&args.config.config).await?;
+    let office = args.at.open().await?;
     let name = LoginName::parse(&args.name)?;
-    let scram = wants_scram(&backends, &name).await?;
-    let patch = AccountPatch {
+    let given = args.password.given()?;
+    let mut patch = AccountPatch {
         state: args.state.as_deref().and_then(AccountState::from_name),
         name: args.rename.as_deref().map(LoginName::parse).transpose()?,
-        password: args.password.hash(&password::rule(&settings.auth)?, scram)?,
+        password: None,
         quota_octets: args.quota.map(|limit| limit.0.map(Octets)),
         quota_messages: args.quota_messages.map(|limit| limit.0),
     };
-    let account = backends.directory.set_account(&name, patch).await?;
+    let account = match (&office, given) {
+        (Administration::Far(server), Some(GivenPassword::Plain(password))) => {
+            server.set_account_with_password(&name, patch, &password).await?
+        }
+        (office, given) => {
+            patch.password = hashed(office, &name, given).await?;
+            office.directory().set_account(&name, patch).await?
+        }
+    };
     line(format!("Account {} changed.", account.name))?;
     Ok(())
 }

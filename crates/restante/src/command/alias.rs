@@ -4,7 +4,8 @@ use clap::Subcommand;
 use restante_auth::{Alias, LoginName};
 use serde::Serialize;
 
-use crate::cli::{ConfigArg, ListArgs};
+use crate::administration::At;
+use crate::cli::ListArgs;
 use crate::output::{self, Failure, line};
 
 #[derive(Debug, Subcommand)]
@@ -24,7 +25,7 @@ pub(crate) enum AliasCommand {
         #[arg(long)]
         login: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// List aliases
     #[command(
@@ -40,7 +41,7 @@ pub(crate) enum AliasCommand {
         #[command(flatten)]
         list: ListArgs,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Remove an alias
     #[command(after_help = "Example:\n  restante alias remove sales@example.org")]
@@ -48,7 +49,7 @@ pub(crate) enum AliasCommand {
         /// The address
         address: String,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -75,15 +76,15 @@ pub(crate) async fn run(command: AliasCommand) -> Result<(), Failure> {
             address,
             account,
             login,
-            config,
+            at,
         } => {
-            let (_, backends) = super::open(&config.config).await?;
+            let office = at.open().await?;
             let alias = Alias {
                 address: LoginName::parse(&address)?,
                 account: LoginName::parse(&account)?,
                 may_log_in: login,
             };
-            let alias = backends.directory.add_alias(alias).await?;
+            let alias = office.directory().add_alias(alias).await?;
             line(format!(
                 "Alias {} added: its mail goes to {}.",
                 alias.address, alias.account
@@ -93,13 +94,13 @@ pub(crate) async fn run(command: AliasCommand) -> Result<(), Failure> {
             account,
             domain,
             list,
-            config,
+            at,
         } => {
-            let (_, backends) = super::open(&config.config).await?;
+            let office = at.open().await?;
             let account = account.as_deref().map(LoginName::parse).transpose()?;
             let domain = domain.as_deref().map(LoginName::domain_form).transpose()?;
-            let aliases = backends
-                .directory
+            let aliases = office
+                .directory()
                 .aliases(account.as_ref(), domain.as_deref(), list.page())
                 .await?;
             let views: Vec<View> = aliases.into_iter().map(View::from).collect();
@@ -108,10 +109,10 @@ pub(crate) async fn run(command: AliasCommand) -> Result<(), Failure> {
                 vec![view.address.clone(), view.account.clone(), login.to_owned()]
             })?;
         }
-        AliasCommand::Remove { address, config } => {
-            let (_, backends) = super::open(&config.config).await?;
+        AliasCommand::Remove { address, at } => {
+            let office = at.open().await?;
             let address = LoginName::parse(&address)?;
-            backends.directory.remove_alias(&address).await?;
+            office.directory().remove_alias(&address).await?;
             line(format!("Alias {address} removed."))?;
         }
     }

@@ -10,7 +10,8 @@ use restante_config::IpNet;
 use restante_types::{Clock, SystemClock};
 use serde::Serialize;
 
-use crate::cli::{ConfigArg, duration};
+use crate::administration::{Administration, At};
+use crate::cli::duration;
 use crate::output::{self, Failure, line, time};
 use crate::password;
 
@@ -31,7 +32,7 @@ pub(crate) enum AppPasswordCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Revoke an application password; sessions that were opened with it end within a minute
     #[command(after_help = "Example:\n  restante app-password remove alice@example.org 7")]
@@ -41,7 +42,7 @@ pub(crate) enum AppPasswordCommand {
         /// Its number, as `list` shows it
         id: i64,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -65,7 +66,7 @@ pub(crate) struct AddArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Serialize)]
@@ -104,14 +105,10 @@ impl From<AppPasswordInfo> for View {
 pub(crate) async fn run(command: AppPasswordCommand) -> Result<(), Failure> {
     match command {
         AppPasswordCommand::Add(args) => add(args).await?,
-        AppPasswordCommand::List {
-            account,
-            json,
-            config,
-        } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let passwords = backends
-                .directory
+        AppPasswordCommand::List { account, json, at } => {
+            let office = at.open().await?;
+            let passwords = office
+                .directory()
                 .app_passwords(&LoginName::parse(&account)?)
                 .await?;
             let views: Vec<View> = passwords.into_iter().map(View::from).collect();
@@ -132,11 +129,11 @@ pub(crate) async fn run(command: AppPasswordCommand) -> Result<(), Failure> {
                 ]
             })?;
         }
-        AppPasswordCommand::Remove { account, id, config } => {
-            let (_, backends) = super::open(&config.config).await?;
+        AppPasswordCommand::Remove { account, id, at } => {
+            let office = at.open().await?;
             let account = LoginName::parse(&account)?;
-            backends
-                .directory
+            office
+                .directory()
                 .remove_app_password(&account, AppPasswordId(id))
                 .await?;
             line(format!("Application password {id} of {account} is revoked."))?;
@@ -146,20 +143,29 @@ pub(crate) async fn run(command: AppPasswordCommand) -> Result<(), Failure> {
 }
 
 async fn add(args: AddArgs) -> Result<(), Failure> {
-    let (settings, backends) = super::open(&args.config.config).await?;
-    let rule = password::rule(&settings.auth)?;
-    let (shown, secret) = AppPassword::generate()?;
-    let new = NewAppPassword {
-        label: args.label,
-        verifier: secret.verifier(rule.keyring()),
-        scope: AppScope::from_name(&args.scope).unwrap_or_default(),
-        networks: args.network,
-        expires_at: args.expires.map(|expires| SystemClock.wall() + expires),
+    let office = args.at.open().await?;
+    let account = LoginName::parse(&args.account)?;
+    let scope = AppScope::from_name(&args.scope).unwrap_or_default();
+    let expires_at = args.expires.map(|expires| SystemClock.wall() + expires);
+    let (info, shown) = match &office {
+        Administration::Far(server) => {
+            let made = server.make_app_password(&account, &args.label, scope, &args.network, expires_at);
+            made.await?
+        }
+        Administration::Near(near) => {
+            let rule = password::rule(&near.config.auth)?;
+            let (shown, secret) = AppPassword::generate()?;
+            let new = NewAppPassword {
+                label: args.label,
+                verifier: secret.verifier(rule.keyring()),
+                scope,
+                networks: args.network,
+                expires_at,
+            };
+            let info = near.backends.directory.add_app_password(&account, new).await?;
+            (info, shown)
+        }
     };
-    let info = backends
-        .directory
-        .add_app_password(&LoginName::parse(&args.account)?, new)
-        .await?;
     let view = NewView {
         info: View::from(info),
         password: shown.expose().clone(),

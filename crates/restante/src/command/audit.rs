@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use restante_auth::{AuditAction, AuditEntry, AuditFilter, LoginName};
 use serde::Serialize;
 
-use crate::cli::ConfigArg;
+use crate::administration::At;
 use crate::output::{self, Failure, time};
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +36,7 @@ pub(crate) enum AuditCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -78,12 +78,12 @@ pub(crate) async fn run(command: AuditCommand) -> Result<(), Failure> {
         before,
         limit,
         json,
-        config,
+        at,
     } = command;
-    let (_, backends) = super::open(&config.config).await?;
+    let office = at.open().await?;
     let tenant = match tenant {
         Some(name) => {
-            let found = backends.directory.tenant(&name).await?;
+            let found = office.directory().tenant(&name).await?;
             let missing = || anyhow!("there is no tenant {name}; `restante tenant list` shows them");
             Some(found.ok_or_else(missing)?.id)
         }
@@ -91,7 +91,7 @@ pub(crate) async fn run(command: AuditCommand) -> Result<(), Failure> {
     };
     let account = match account {
         Some(name) => {
-            let found = backends.directory.account(&LoginName::parse(&name)?).await?;
+            let found = office.directory().account(&LoginName::parse(&name)?).await?;
             let missing = || anyhow!("there is no account {name}; `restante account list` shows them");
             Some(found.ok_or_else(missing)?.id)
         }
@@ -104,7 +104,7 @@ pub(crate) async fn run(command: AuditCommand) -> Result<(), Failure> {
         before,
         limit,
     };
-    let entries = backends.directory.audit(filter).await?;
+    let entries = office.directory().audit(filter).await?;
     let views: Vec<View> = entries.into_iter().map(View::from).collect();
     let heading = ["ID", "AT", "WHO", "WHAT", "ACCOUNT", "CLIENT", "DETAIL"];
     output::rows(json, &views, &heading, |view| {

@@ -9,8 +9,8 @@ use restante_net::HeldPair;
 use restante_types::Secret;
 use serde::Serialize;
 
+use crate::administration::{Administration, At, Near};
 use crate::certificates;
-use crate::cli::ConfigArg;
 use crate::output::{self, Failure, line, time};
 use crate::password;
 
@@ -31,7 +31,7 @@ pub(crate) enum CertificateCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Remove a certificate; an earlier one for the same names is shown again
     #[command(after_help = "Example:\n  restante certificate remove acme 3")]
@@ -41,7 +41,7 @@ pub(crate) enum CertificateCommand {
         /// Its number, as `list` shows it
         id: i64,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Serialize)]
@@ -84,9 +84,9 @@ impl From<StoredCertificate> for View {
 pub(crate) async fn run(command: CertificateCommand) -> Result<(), Failure> {
     match command {
         CertificateCommand::Add(args) => add(args).await?,
-        CertificateCommand::List { tenant, json, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let certificates = backends.directory.certificates(tenant.as_deref()).await?;
+        CertificateCommand::List { tenant, json, at } => {
+            let office = at.open().await?;
+            let certificates = office.directory().certificates(tenant.as_deref()).await?;
             let views: Vec<View> = certificates.into_iter().map(View::from).collect();
             output::rows(json, &views, &["ID", "TENANT", "NAMES", "UNTIL"], |view| {
                 vec![
@@ -97,10 +97,10 @@ pub(crate) async fn run(command: CertificateCommand) -> Result<(), Failure> {
                 ]
             })?;
         }
-        CertificateCommand::Remove { tenant, id, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            backends
-                .directory
+        CertificateCommand::Remove { tenant, id, at } => {
+            let office = at.open().await?;
+            office
+                .directory()
                 .remove_certificate(&tenant, CertificateId(id))
                 .await?;
             line(format!("Certificate {id} of {tenant} removed."))?;
@@ -110,12 +110,38 @@ pub(crate) async fn run(command: CertificateCommand) -> Result<(), Failure> {
 }
 
 async fn add(args: AddArgs) -> Result<(), Failure> {
-    let (settings, backends) = super::open(&args.config.config).await?;
-    let rule = password::rule(&settings.auth)?;
+    let office = args.at.open().await?;
+    let (chain, key) = (read(&args.certificate)?, Secret::new(read(&args.key)?));
+    let certificate = match &office {
+        Administration::Near(near) => add_near(near, &args, chain, key).await?,
+        Administration::Far(server) => {
+            let chain = String::from_utf8(chain).context("the certificate is not PEM")?;
+            let key = str::from_utf8(key.expose()).context("the key is not PEM")?;
+            let key = Secret::new(key.to_owned());
+            let added = server.add_certificate_pem(&args.tenant, chain, &key, args.name);
+            added.await?
+        }
+    };
+    line(format!(
+        "Certificate {} added for {}.",
+        certificate.id.0,
+        certificate.server_names.join(", ")
+    ))?;
+    Ok(())
+}
+
+async fn add_near(
+    near: &Near,
+    args: &AddArgs,
+    chain: Vec<u8>,
+    key: Secret<Vec<u8>>,
+) -> Result<StoredCertificate, Failure> {
+    let directory = &near.backends.directory;
+    let rule = password::rule(&near.config.auth)?;
     let keyring = rule.keyring().ok_or_else(|| {
         anyhow!("a private key is kept under seal only: make a file with keys and name it in auth.keys_file")
     })?;
-    let tenant = backends.directory.tenant(&args.tenant).await?;
+    let tenant = directory.tenant(&args.tenant).await?;
     let tenant = tenant.ok_or_else(|| {
         anyhow!(
             "there is no tenant {}; `restante tenant list` shows them",
@@ -125,30 +151,24 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     let pair = HeldPair {
         label: args.certificate.display().to_string(),
         names: Vec::new(),
-        chain: read(&args.certificate)?,
-        key: Secret::new(read(&args.key)?),
+        chain,
+        key,
     };
     let facts = pair.inspect()?;
     let chain = String::from_utf8(pair.chain).context("the certificate is not PEM")?;
     let new = NewCertificate {
-        server_names: names(&tenant, &facts.names, args.name)?,
+        server_names: names(&tenant, &facts.names, &args.name)?,
         chain,
         sealed_key: certificates::seal(keyring, tenant.id, pair.key.expose())?,
         not_after: facts.not_after,
     };
-    let certificate = backends.directory.add_certificate(&args.tenant, new).await?;
-    line(format!(
-        "Certificate {} added for {}.",
-        certificate.id.0,
-        certificate.server_names.join(", ")
-    ))?;
-    Ok(())
+    Ok(directory.add_certificate(&args.tenant, new).await?)
 }
 
 /// The server names to show it for: those asked for, or the tenant's own that stand in the certificate.
-fn names(tenant: &Tenant, certified: &[String], asked: Vec<String>) -> anyhow::Result<Vec<String>> {
+fn names(tenant: &Tenant, certified: &[String], asked: &[String]) -> anyhow::Result<Vec<String>> {
     if !asked.is_empty() {
-        return Ok(asked);
+        return Ok(asked.to_vec());
     }
     let covers = |name: &&String| certified.iter().any(|certified| covers(certified, name));
     let names: Vec<String> = tenant.server_names.iter().filter(covers).cloned().collect();

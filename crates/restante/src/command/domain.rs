@@ -5,7 +5,8 @@ use clap::Subcommand;
 use restante_auth::{Domain, LoginName};
 use serde::Serialize;
 
-use crate::cli::{ConfigArg, ListArgs};
+use crate::administration::At;
+use crate::cli::ListArgs;
 use crate::output::{self, Failure, line};
 
 #[derive(Debug, Subcommand)]
@@ -19,7 +20,7 @@ pub(crate) enum DomainCommand {
         #[arg(long)]
         tenant: String,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// List domains
     #[command(after_help = "Example:\n  restante domain list --tenant acme\n  restante domain list --json")]
@@ -30,7 +31,7 @@ pub(crate) enum DomainCommand {
         #[command(flatten)]
         list: ListArgs,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Show a domain
     #[command(after_help = "Example:\n  restante domain show example.org")]
@@ -41,7 +42,7 @@ pub(crate) enum DomainCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Move a domain without accounts to another tenant
     #[command(after_help = "Example:\n  restante domain set example.org --tenant globex")]
@@ -52,7 +53,7 @@ pub(crate) enum DomainCommand {
         #[arg(long)]
         tenant: String,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Remove a domain that has no accounts
     #[command(after_help = "Example:\n  restante domain remove example.org")]
@@ -60,7 +61,7 @@ pub(crate) enum DomainCommand {
         /// The domain
         name: String,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -83,10 +84,10 @@ impl From<Domain> for View {
 
 pub(crate) async fn run(command: DomainCommand) -> Result<(), Failure> {
     match command {
-        DomainCommand::Add { name, tenant, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let domain = backends
-                .directory
+        DomainCommand::Add { name, tenant, at } => {
+            let office = at.open().await?;
+            let domain = office
+                .directory()
                 .add_domain(&tenant, &LoginName::domain_form(&name)?)
                 .await?;
             line(format!(
@@ -94,17 +95,17 @@ pub(crate) async fn run(command: DomainCommand) -> Result<(), Failure> {
                 domain.name, domain.name
             ))?;
         }
-        DomainCommand::List { tenant, list, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let domains = backends.directory.domains(tenant.as_deref(), list.page()).await?;
+        DomainCommand::List { tenant, list, at } => {
+            let office = at.open().await?;
+            let domains = office.directory().domains(tenant.as_deref(), list.page()).await?;
             let views: Vec<View> = domains.into_iter().map(View::from).collect();
             output::rows(list.json, &views, &["DOMAIN", "TENANT"], |view| {
                 vec![view.name.clone(), view.tenant.clone()]
             })?;
         }
-        DomainCommand::Show { name, json, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let domain = backends.directory.domain(&LoginName::domain_form(&name)?).await?;
+        DomainCommand::Show { name, json, at } => {
+            let office = at.open().await?;
+            let domain = office.directory().domain(&LoginName::domain_form(&name)?).await?;
             let view =
                 View::from(domain.ok_or_else(|| {
                     anyhow!("there is no domain {name}; `restante domain list` shows them")
@@ -115,10 +116,10 @@ pub(crate) async fn run(command: DomainCommand) -> Result<(), Failure> {
                 &[("domain", view.name.clone()), ("tenant", view.tenant.clone())],
             )?;
         }
-        DomainCommand::Set { name, tenant, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let domain = backends
-                .directory
+        DomainCommand::Set { name, tenant, at } => {
+            let office = at.open().await?;
+            let domain = office
+                .directory()
                 .set_domain(&LoginName::domain_form(&name)?, &tenant)
                 .await?;
             line(format!(
@@ -126,10 +127,10 @@ pub(crate) async fn run(command: DomainCommand) -> Result<(), Failure> {
                 domain.name, domain.tenant_name
             ))?;
         }
-        DomainCommand::Remove { name, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            backends
-                .directory
+        DomainCommand::Remove { name, at } => {
+            let office = at.open().await?;
+            office
+                .directory()
                 .remove_domain(&LoginName::domain_form(&name)?)
                 .await?;
             line(format!("Domain {name} removed."))?;

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use clap::CommandFactory;
-use restante_auth::{Account, AuditAction, AuditRecord, LoginName};
+use restante_auth::{Account, AuditAction, AuditRecord, DirectoryAdmin, LoginName};
 use restante_config::Config;
 use restante_types::{Clock, SessionId, SystemClock};
 
@@ -72,28 +72,28 @@ fn read(path: &Path) -> Result<Config, Failure> {
 }
 
 /// The same for a command beside a server, which logs as the server does.
-fn load(path: &Path) -> Result<Config, Failure> {
+pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
     let config = read(path)?;
     logging::start(&config.log)?;
     Ok(config)
 }
 
 /// Opens what the configuration names, for a command that works on it while a server may be running.
-async fn open(path: &Path) -> Result<(Config, Backends), Failure> {
+pub(crate) async fn open(path: &Path) -> Result<(Config, Backends), Failure> {
     let config = load(path)?;
     let backends = Backends::open(&config).await?;
     Ok((config, backends))
 }
 
 /// The account of a name.
-async fn account_of(backends: &Backends, name: &LoginName) -> Result<Account, Failure> {
-    let account = backends.directory.account(name).await?;
+async fn account_of(directory: &dyn DirectoryAdmin, name: &LoginName) -> Result<Account, Failure> {
+    let account = directory.account(name).await?;
     account.ok_or_else(|| anyhow!("there is no account {name}; see restante account list").into())
 }
 
 /// Writes into the audit what was done to an account's mail or session.
 async fn note(
-    backends: &Backends,
+    directory: &dyn DirectoryAdmin,
     account: &Account,
     action: AuditAction,
     session: Option<SessionId>,
@@ -109,5 +109,5 @@ async fn note(
         client: None,
         detail,
     };
-    Ok(backends.directory.record(&[record]).await?)
+    Ok(directory.record(&[record]).await?)
 }

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
-use restante_auth::{AuditAction, AuditRecord};
-use restante_config::{Config, Storage};
+use restante_admin::StorageFacts;
+use restante_auth::{AuditAction, AuditRecord, DirectoryAdmin};
 use restante_plugin::{LARGEST_COMPONENT, hex};
 use restante_store::InstalledPlugin;
 use restante_types::{Clock as _, SystemClock};
 use serde::Serialize;
 
-use crate::backends::{Backends, operator};
+use crate::administration::{Administration, At};
+use crate::backends::{configured, operator};
 use crate::cli::ConfigArg;
 use crate::output::{self, Failure, line, time};
 
@@ -56,7 +57,7 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Let a plugin be called
     #[command(after_help = "Example:\n  restante plugin enable archive")]
@@ -90,7 +91,7 @@ pub(crate) struct NameArgs {
     /// The plugin
     name: String,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
@@ -100,7 +101,7 @@ pub(crate) async fn run(command: PluginCommand) -> Result<(), Failure> {
         PluginCommand::Run(args) => run::run(args).await,
         PluginCommand::Bench(args) => bench::run(args).await,
         PluginCommand::Install(args) => install(args).await,
-        PluginCommand::List { json, config } => list(json, &config.config).await,
+        PluginCommand::List { json, at } => list(json, &at).await,
         PluginCommand::Enable(args) => set_enabled(args, true).await,
         PluginCommand::Disable(args) => set_enabled(args, false).await,
         PluginCommand::RollBack(args) => roll_back(args).await,
@@ -143,14 +144,14 @@ async fn install(args: InstallArgs) -> Result<(), Failure> {
         .install(&args.name, sha256, component, SystemClock.wall())
         .await?;
     let detail = format!("{}: sha256 {}", args.name, hex(&sha256));
-    note(&backends, AuditAction::PluginInstalled, detail).await?;
+    note(&*backends.directory, AuditAction::PluginInstalled, detail).await?;
     line(format!(
         "{} is installed: world {}, {octets} octets, sha256 {}.",
         args.name,
         plugin.world().as_str(),
         short(&hex(&sha256))
     ))?;
-    if storages_of(&config, &args.name).is_empty() {
+    if storages_of(&configured(&config).collect::<Vec<_>>(), &args.name).is_empty() {
         line(format!(
             "No storage uses it yet: add a [storage.NAME] with kind = \"plugin\" and plugin = \"{}\".",
             args.name
@@ -171,10 +172,11 @@ struct View {
     storages: Vec<String>,
 }
 
-async fn list(json: bool, path: &Path) -> Result<(), Failure> {
-    let (config, backends) = super::open(path).await?;
-    let plugins = backends.registry.plugins().await?;
-    let views: Vec<View> = plugins.iter().map(|plugin| view(&config, plugin)).collect();
+async fn list(json: bool, at: &At) -> Result<(), Failure> {
+    let office = at.open().await?;
+    let storages = office.storages().await?;
+    let plugins = office.registry().plugins().await?;
+    let views: Vec<View> = plugins.iter().map(|plugin| view(&storages, plugin)).collect();
     let heading = [
         "PLUGIN",
         "ENABLED",
@@ -204,7 +206,7 @@ fn short(sha256: &str) -> String {
     sha256.chars().take(SHORT).collect()
 }
 
-fn view(config: &Config, plugin: &InstalledPlugin) -> View {
+fn view(storages: &[StorageFacts], plugin: &InstalledPlugin) -> View {
     View {
         name: plugin.name.clone(),
         enabled: plugin.is_enabled,
@@ -212,47 +214,48 @@ fn view(config: &Config, plugin: &InstalledPlugin) -> View {
         octets: plugin.octets.get(),
         installed_at: time(plugin.installed_at),
         previous_sha256: plugin.previous.as_ref().map(hex),
-        storages: storages_of(config, &plugin.name),
+        storages: storages_of(storages, &plugin.name),
     }
 }
 
-fn storages_of(config: &Config, plugin: &str) -> Vec<String> {
-    let uses = |storage: &Storage| matches!(storage, Storage::Plugin(of) if of.plugin == plugin);
-    let storages = config.storage.iter().filter(|(_, storage)| uses(storage));
-    storages.map(|(name, _)| name.clone()).collect()
+fn storages_of(storages: &[StorageFacts], plugin: &str) -> Vec<String> {
+    let using = storages
+        .iter()
+        .filter(|storage| storage.plugin.as_deref() == Some(plugin));
+    using.map(|storage| storage.name.clone()).collect()
 }
 
 async fn set_enabled(args: NameArgs, is_enabled: bool) -> Result<(), Failure> {
-    let (_, backends) = super::open(&args.config.config).await?;
-    let is_there = backends.registry.set_enabled(&args.name, is_enabled).await?;
+    let office = args.at.open().await?;
+    let is_there = office.registry().set_enabled(&args.name, is_enabled).await?;
     let word = if is_enabled { "enabled" } else { "disabled" };
-    done(&backends, is_there, &args.name, AuditAction::PluginChanged, word).await
+    done(&office, is_there, &args.name, AuditAction::PluginChanged, word).await
 }
 
 async fn roll_back(args: NameArgs) -> Result<(), Failure> {
-    let (_, backends) = super::open(&args.config.config).await?;
-    let is_done = backends
-        .registry
+    let office = args.at.open().await?;
+    let is_done = office
+        .registry()
         .roll_back(&args.name, SystemClock.wall())
         .await?;
     if !is_done {
         return Err(anyhow!("{} has no previous version; see restante plugin list", args.name).into());
     }
     let word = "back at its previous version";
-    done(&backends, is_done, &args.name, AuditAction::PluginChanged, word).await
+    done(&office, is_done, &args.name, AuditAction::PluginChanged, word).await
 }
 
 async fn remove(args: NameArgs) -> Result<(), Failure> {
-    let (config, backends) = super::open(&args.config.config).await?;
-    if let Some(storage) = storages_of(&config, &args.name).first() {
+    let office = args.at.open().await?;
+    if let Some(storage) = storages_of(&office.storages().await?, &args.name).first() {
         return Err(anyhow!(
             "storage {storage} uses it; take [storage.{storage}] out of the configuration of every frontend first"
         )
         .into());
     }
-    let was_there = backends.registry.remove(&args.name).await?;
+    let was_there = office.registry().remove(&args.name).await?;
     done(
-        &backends,
+        &office,
         was_there,
         &args.name,
         AuditAction::PluginRemoved,
@@ -262,7 +265,7 @@ async fn remove(args: NameArgs) -> Result<(), Failure> {
 }
 
 async fn done(
-    backends: &Backends,
+    office: &Administration,
     is_there: bool,
     name: &str,
     action: AuditAction,
@@ -271,13 +274,13 @@ async fn done(
     if !is_there {
         return Err(anyhow!("no plugin {name} is installed; see restante plugin list").into());
     }
-    note(backends, action, format!("{name}: {word}")).await?;
+    note(office.directory(), action, format!("{name}: {word}")).await?;
     Ok(line(format!(
         "{name} is {word}; frontends follow within some seconds."
     ))?)
 }
 
-async fn note(backends: &Backends, action: AuditAction, detail: String) -> Result<(), Failure> {
+async fn note(directory: &dyn DirectoryAdmin, action: AuditAction, detail: String) -> Result<(), Failure> {
     let record = AuditRecord {
         at: SystemClock.wall(),
         actor: operator().name,
@@ -288,5 +291,5 @@ async fn note(backends: &Backends, action: AuditAction, detail: String) -> Resul
         client: None,
         detail,
     };
-    Ok(backends.directory.record(&[record]).await?)
+    Ok(directory.record(&[record]).await?)
 }

@@ -1,15 +1,16 @@
 //! `restante policy`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use restante_auth::{OauthProvider, Policy, Tenant, TenantPatch, TlsRequirement, TokenCheck};
 use restante_sasl::LoginMechanism;
+use restante_types::Secret;
 use serde::Serialize;
 
-use crate::backends::Backends;
-use crate::cli::{ConfigArg, Limit, duration, limit_or_none};
+use crate::administration::{Administration, At};
+use crate::cli::{Limit, duration, limit_or_none};
 use crate::output::{self, Failure, line};
 use crate::{certificates, password};
 
@@ -28,7 +29,7 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Change what a tenant lays down; what is not named stays
     #[command(
@@ -53,7 +54,7 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         issuer: String,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -96,7 +97,7 @@ pub(crate) struct SetArgs {
     #[arg(long, value_parser = days_or_never, value_name = "DAYS")]
     listing_days: Option<Limit>,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Args, Debug)]
@@ -133,7 +134,7 @@ pub(crate) struct IssuerArgs {
     #[arg(long)]
     scope: Option<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 /// A tenant's policy with what else decides how it deletes.
@@ -147,44 +148,40 @@ struct View {
 
 pub(crate) async fn run(command: PolicyCommand) -> Result<(), Failure> {
     match command {
-        PolicyCommand::Show { tenant, json, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            show(tenant_of(&backends, &tenant).await?, json)?;
+        PolicyCommand::Show { tenant, json, at } => {
+            let office = at.open().await?;
+            show(tenant_of(&office, &tenant).await?, json)?;
         }
         PolicyCommand::Set(args) => {
-            let (_, backends) = super::open(&args.config.config).await?;
-            let tenant = tenant_of(&backends, &args.tenant).await?;
+            let office = args.at.open().await?;
+            let tenant = tenant_of(&office, &args.tenant).await?;
             let retention = args.delete;
             let policy = args.apply(tenant.policy)?;
-            change(&backends, &tenant.name, policy, retention).await?;
+            change(&office, &tenant.name, policy, retention).await?;
         }
         PolicyCommand::AddIssuer(args) => add_issuer(*args).await?,
-        PolicyCommand::RemoveIssuer {
-            tenant,
-            issuer,
-            config,
-        } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let tenant = tenant_of(&backends, &tenant).await?;
+        PolicyCommand::RemoveIssuer { tenant, issuer, at } => {
+            let office = at.open().await?;
+            let tenant = tenant_of(&office, &tenant).await?;
             let mut policy = tenant.policy;
             let before = policy.oauth.len();
             policy.oauth.retain(|provider| provider.issuer != issuer);
             if policy.oauth.len() == before {
                 return Err(anyhow!("{} accepts no tokens of {issuer}", tenant.name).into());
             }
-            change(&backends, &tenant.name, policy, None).await?;
+            change(&office, &tenant.name, policy, None).await?;
         }
     }
     Ok(())
 }
 
-async fn tenant_of(backends: &Backends, name: &str) -> anyhow::Result<Tenant> {
-    let tenant = backends.directory.tenant(name).await?;
+async fn tenant_of(office: &Administration, name: &str) -> anyhow::Result<Tenant> {
+    let tenant = office.directory().tenant(name).await?;
     tenant.ok_or_else(|| anyhow!("there is no tenant {name}; `restante tenant list` shows them"))
 }
 
 async fn change(
-    backends: &Backends,
+    office: &Administration,
     tenant: &str,
     policy: Policy,
     retention: Option<std::time::Duration>,
@@ -194,7 +191,7 @@ async fn change(
         retention,
         ..TenantPatch::default()
     };
-    let tenant = backends.directory.set_tenant(tenant, patch).await?;
+    let tenant = office.directory().set_tenant(tenant, patch).await?;
     line(format!("Policy of {} changed.", tenant.name))?;
     Ok(())
 }
@@ -241,27 +238,32 @@ fn narrow(number: Option<u64>) -> anyhow::Result<Option<u32>> {
 }
 
 async fn add_issuer(args: IssuerArgs) -> Result<(), Failure> {
-    let (settings, backends) = super::open(&args.config.config).await?;
-    let tenant = tenant_of(&backends, &args.tenant).await?;
+    let office = args.at.open().await?;
+    let tenant = tenant_of(&office, &args.tenant).await?;
+    let secret = args
+        .client_secret_file
+        .as_deref()
+        .map(client_secret)
+        .transpose()?;
     let check = match (args.jwks_url, args.introspection_url) {
         (Some(jwks_url), _) => TokenCheck::Keys { jwks_url },
-        (None, Some(introspection_url)) => {
-            let rule = password::rule(&settings.auth)?;
-            let keyring = rule.keyring().ok_or_else(|| {
-                anyhow!("a client secret is kept under seal only: make a file with keys and name it in auth.keys_file")
-            })?;
-            let file = args.client_secret_file.unwrap_or_default();
-            let secret = password::first_line_of(&file)?;
-            TokenCheck::Introspection {
-                introspection_url,
-                client_id: args.client_id.unwrap_or_default(),
-                sealed_client_secret: certificates::seal_client_secret(
-                    keyring,
-                    &args.issuer,
-                    secret.expose(),
-                )?,
-            }
-        }
+        (None, Some(introspection_url)) => TokenCheck::Introspection {
+            introspection_url,
+            client_id: args.client_id.unwrap_or_default(),
+            sealed_client_secret: match (&office, &secret) {
+                (Administration::Near(near), Some(secret)) => {
+                    let rule = password::rule(&near.config.auth)?;
+                    let keyring = rule.keyring().ok_or_else(|| {
+                        anyhow!(
+                            "a client secret is kept under seal only: make a file with keys and name it in auth.keys_file"
+                        )
+                    })?;
+                    certificates::seal_client_secret(keyring, &args.issuer, secret.expose().as_bytes())?
+                }
+                // A server far away seals it itself.
+                _ => String::new(),
+            },
+        },
         (None, None) => return Err(anyhow!("name --jwks-url or --introspection-url").into()),
     };
     restante_oauth::check_url(check.url())?;
@@ -271,7 +273,7 @@ async fn add_issuer(args: IssuerArgs) -> Result<(), Failure> {
         return Err(anyhow!("a tenant has at most {MAX_PROVIDERS} issuers; remove one first").into());
     }
     policy.oauth.push(OauthProvider {
-        issuer: args.issuer,
+        issuer: args.issuer.clone(),
         audiences: args.audience,
         name_claim: args.name_claim,
         scope: args.scope,
@@ -279,7 +281,14 @@ async fn add_issuer(args: IssuerArgs) -> Result<(), Failure> {
     });
     let bearer = [LoginMechanism::OauthBearer, LoginMechanism::Xoauth2];
     let offered = bearer.iter().any(|mechanism| policy.permits(*mechanism));
-    change(&backends, &tenant.name, policy, None).await?;
+    match (&office, &secret) {
+        (Administration::Far(server), Some(secret)) => {
+            let changed = server.set_policy_with_secret(&tenant.name, policy, &args.issuer, secret);
+            changed.await?;
+            line(format!("Policy of {} changed.", tenant.name))?;
+        }
+        _ => change(&office, &tenant.name, policy, None).await?,
+    }
     if !offered {
         line(format!(
             "Its users cannot use tokens yet. Next: restante policy set {} --mechanisms OAUTHBEARER,XOAUTH2,...",
@@ -287,6 +296,12 @@ async fn add_issuer(args: IssuerArgs) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
+}
+
+fn client_secret(file: &Path) -> anyhow::Result<Secret<String>> {
+    let secret = password::first_line_of(file)?;
+    let text = str::from_utf8(secret.expose()).context("the client secret is not text")?;
+    Ok(Secret::new(text.to_owned()))
 }
 
 fn show(tenant: Tenant, json: bool) -> anyhow::Result<()> {

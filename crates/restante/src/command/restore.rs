@@ -51,7 +51,7 @@ impl RestoreArgs {
 
 pub(crate) async fn run(args: RestoreArgs) -> Result<(), Failure> {
     let (_, backends) = super::open(&args.config.config).await?;
-    let account = super::account_of(&backends, &LoginName::parse(&args.account)?).await?;
+    let account = super::account_of(&*backends.directory, &LoginName::parse(&args.account)?).await?;
     let deleted = deleted(&*backends.custody, &account).await?;
     if args.list {
         let views: Vec<View> = deleted.iter().map(|(message, at)| view(message, *at)).collect();
@@ -90,7 +90,14 @@ pub(crate) async fn run(args: RestoreArgs) -> Result<(), Failure> {
     }
     let restored = backends.custody.restore(account.id.maildrop(), &keys).await?;
     let detail = format!("{restored} messages");
-    super::note(&backends, &account, AuditAction::MessagesRestored, None, detail).await?;
+    super::note(
+        &*backends.directory,
+        &account,
+        AuditAction::MessagesRestored,
+        None,
+        detail,
+    )
+    .await?;
     line(format!("{}: {restored} messages restored.", account.name))?;
     if restored < keys.len() {
         let lost = keys.len() - restored;

@@ -1,15 +1,12 @@
 //! `restante sessions`, `restante kick` and `restante unlock`.
 
-use std::sync::Arc;
-
 use anyhow::anyhow;
 use clap::Args;
 use restante_auth::{AuditAction, LoginName};
-use restante_lock::{HeldMaildrop, LockDesk};
+use restante_lock::HeldMaildrop;
 use serde::Serialize;
 
-use crate::backends::Backends;
-use crate::cli::ConfigArg;
+use crate::administration::At;
 use crate::output::{self, Failure, line, time};
 
 #[derive(Args, Debug)]
@@ -24,7 +21,7 @@ pub(crate) struct SessionsArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Args, Debug)]
@@ -32,7 +29,7 @@ pub(crate) struct EndArgs {
     /// Whose session: user@domain
     account: String,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Serialize)]
@@ -61,11 +58,11 @@ impl From<HeldMaildrop> for View {
 }
 
 pub(crate) async fn sessions(args: SessionsArgs) -> Result<(), Failure> {
-    let (_, backends) = super::open(&args.config.config).await?;
-    let desk = desk(&backends)?;
+    let office = args.at.open().await?;
+    let desk = office.desk()?;
     let maildrop = match &args.account {
         Some(name) => Some(
-            super::account_of(&backends, &LoginName::parse(name)?)
+            super::account_of(office.directory(), &LoginName::parse(name)?)
                 .await?
                 .id
                 .maildrop(),
@@ -100,9 +97,9 @@ pub(crate) async fn unlock(args: EndArgs) -> Result<(), Failure> {
 }
 
 async fn end(args: &EndArgs, only_dead: bool) -> Result<(), Failure> {
-    let (_, backends) = super::open(&args.config.config).await?;
-    let desk = desk(&backends)?;
-    let account = super::account_of(&backends, &LoginName::parse(&args.account)?).await?;
+    let office = args.at.open().await?;
+    let desk = office.desk()?;
+    let account = super::account_of(office.directory(), &LoginName::parse(&args.account)?).await?;
     let held = desk.held(Some(account.id.maildrop()), None, 1).await?;
     let Some(held) = held.into_iter().next() else {
         line(format!("{} is not in use.", account.name))?;
@@ -123,7 +120,7 @@ async fn end(args: &EndArgs, only_dead: bool) -> Result<(), Failure> {
     }
     let detail = format!("on {}", held.frontend);
     super::note(
-        &backends,
+        office.directory(),
         &account,
         AuditAction::SessionKicked,
         Some(held.session),
@@ -135,13 +132,4 @@ async fn end(args: &EndArgs, only_dead: bool) -> Result<(), Failure> {
         account.name, held.frontend
     ))?;
     Ok(())
-}
-
-fn desk(backends: &Backends) -> Result<&Arc<dyn LockDesk>, Failure> {
-    backends.desk.as_ref().ok_or_else(|| {
-        Failure::setup_text(
-            "with sqlite:// the one server keeps its sessions to itself: they end with it, or with \
-             restante account set NAME --state login-suspended",
-        )
-    })
 }

@@ -2,10 +2,12 @@
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use restante_admin::{Health, StorageFacts};
 use restante_auth::{Account, AuditAction, LoginName, Page, TenantPatch};
 use restante_store::{MoveEvent, Mover, Usage};
 use serde::Serialize;
 
+use crate::administration::At;
 use crate::backends::Backends;
 use crate::cli::ConfigArg;
 use crate::output::{self, Failure, line};
@@ -16,14 +18,14 @@ const PAGE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StorageCommand {
-    /// List the storages of the configuration
+    /// List the storages of the configuration, or of a server
     #[command(after_help = "Example:\n  restante storage list")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Move messages to another storage, while mail is read and delivered
     #[command(
@@ -54,26 +56,40 @@ pub(crate) struct MoveArgs {
 #[derive(Serialize)]
 struct View {
     name: String,
-    kind: &'static str,
+    kind: String,
     is_default: bool,
+    /// As the server has seen it; unknown from a configuration.
+    health: &'static str,
+    trouble: Option<String>,
+}
+
+impl From<StorageFacts> for View {
+    fn from(storage: StorageFacts) -> Self {
+        Self {
+            health: storage.health.as_str(),
+            trouble: match storage.health {
+                Health::Failing(trouble) => Some(trouble),
+                Health::Well | Health::Unknown => None,
+            },
+            name: storage.name,
+            kind: storage.kind,
+            is_default: storage.is_default,
+        }
+    }
 }
 
 pub(crate) async fn run(command: StorageCommand) -> Result<(), Failure> {
     match command {
-        StorageCommand::List { json, config } => {
-            let settings = super::load(&config.config)?;
-            let views: Vec<View> = settings
-                .storage
-                .iter()
-                .map(|(name, storage)| View {
-                    name: name.clone(),
-                    kind: storage.kind(),
-                    is_default: *name == settings.default_storage,
-                })
-                .collect();
-            output::rows(json, &views, &["STORAGE", "KIND", "DEFAULT"], |view| {
+        StorageCommand::List { json, at } => {
+            let views: Vec<View> = at.storages().await?.into_iter().map(View::from).collect();
+            output::rows(json, &views, &["STORAGE", "KIND", "DEFAULT", "HEALTH"], |view| {
                 let default = if view.is_default { "yes" } else { "no" };
-                vec![view.name.clone(), view.kind.to_owned(), default.to_owned()]
+                vec![
+                    view.name.clone(),
+                    view.kind.clone(),
+                    default.to_owned(),
+                    view.trouble.clone().unwrap_or_else(|| view.health.to_owned()),
+                ]
             })?;
         }
         StorageCommand::Move(args) => move_messages(args).await?,
@@ -94,7 +110,9 @@ async fn move_messages(args: MoveArgs) -> Result<(), Failure> {
             backends.directory.set_tenant(tenant, patch).await?;
             accounts_of(&backends, tenant).await?
         }
-        (None, Some(account)) => vec![super::account_of(&backends, &LoginName::parse(account)?).await?],
+        (None, Some(account)) => {
+            vec![super::account_of(&*backends.directory, &LoginName::parse(account)?).await?]
+        }
         (None, None) => Vec::new(),
     };
     let mut expected = Usage::default();
@@ -116,7 +134,14 @@ async fn move_messages(args: MoveArgs) -> Result<(), Failure> {
         let n_moved = moving.n_moved - before;
         if n_moved > 0 {
             let detail = format!("{n_moved} messages to {}", args.to);
-            super::note(&backends, account, AuditAction::MessagesMoved, None, detail).await?;
+            super::note(
+                &*backends.directory,
+                account,
+                AuditAction::MessagesMoved,
+                None,
+                detail,
+            )
+            .await?;
         }
     }
     moving.end(&args.to)

@@ -9,7 +9,8 @@ use restante_auth::{AccountState, Tenant, TenantPatch};
 use restante_types::Octets;
 use serde::Serialize;
 
-use crate::cli::{ConfigArg, Limit, ListArgs, duration, limit_or_none};
+use crate::administration::At;
+use crate::cli::{Limit, ListArgs, duration, limit_or_none};
 use crate::output::{self, Failure, line};
 
 #[derive(Debug, Subcommand)]
@@ -25,7 +26,7 @@ pub(crate) enum TenantCommand {
         #[arg(long)]
         storage: Option<String>,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// List tenants
     #[command(after_help = "Example:\n  restante tenant list\n  restante tenant list --json --limit 50")]
@@ -33,7 +34,7 @@ pub(crate) enum TenantCommand {
         #[command(flatten)]
         list: ListArgs,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Show a tenant
     #[command(after_help = "Example:\n  restante tenant show acme")]
@@ -44,7 +45,7 @@ pub(crate) enum TenantCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
     /// Change a tenant
     #[command(after_help = "Example:\n  restante tenant set acme --quota 2G --retention 30d")]
@@ -55,7 +56,7 @@ pub(crate) enum TenantCommand {
         /// Its name
         name: String,
         #[command(flatten)]
-        config: ConfigArg,
+        at: At,
     },
 }
 
@@ -88,7 +89,7 @@ pub(crate) struct SetArgs {
     #[arg(long, value_parser = limit_or_none, value_name = "MESSAGES")]
     quota_messages: Option<Limit>,
     #[command(flatten)]
-    config: ConfigArg,
+    at: At,
 }
 
 #[derive(Serialize)]
@@ -116,23 +117,21 @@ impl From<Tenant> for View {
 
 pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
     match command {
-        TenantCommand::Add {
-            name,
-            storage,
-            config,
-        } => {
-            let (settings, backends) = super::open(&config.config).await?;
-            let storage = storage.unwrap_or(settings.default_storage);
-            backends.blobs.id(&storage)?;
-            let tenant = backends.directory.add_tenant(&name, &storage).await?;
+        TenantCommand::Add { name, storage, at } => {
+            let office = at.open().await?;
+            let storage = match storage {
+                Some(storage) => office.check_storage(&storage).map(|()| storage)?,
+                None => office.default_storage().await?,
+            };
+            let tenant = office.directory().add_tenant(&name, &storage).await?;
             line(format!(
                 "Tenant {} added. Next: restante domain add DOMAIN --tenant {}",
                 tenant.name, tenant.name
             ))?;
         }
-        TenantCommand::List { list, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let tenants = backends.directory.tenants(list.page()).await?;
+        TenantCommand::List { list, at } => {
+            let office = at.open().await?;
+            let tenants = office.directory().tenants(list.page()).await?;
             let views: Vec<View> = tenants.into_iter().map(View::from).collect();
             output::rows(
                 list.json,
@@ -148,9 +147,9 @@ pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
                 },
             )?;
         }
-        TenantCommand::Show { name, json, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            let tenant = backends.directory.tenant(&name).await?;
+        TenantCommand::Show { name, json, at } => {
+            let office = at.open().await?;
+            let tenant = office.directory().tenant(&name).await?;
             let view =
                 View::from(tenant.ok_or_else(|| {
                     anyhow!("there is no tenant {name}; `restante tenant list` shows them")
@@ -168,15 +167,15 @@ pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
             )?;
         }
         TenantCommand::Set(args) => {
-            let (_, backends) = super::open(&args.config.config).await?;
+            let office = args.at.open().await?;
             if let Some(storage) = &args.storage {
-                backends.blobs.id(storage)?;
+                office.check_storage(storage)?;
             }
             for name in &args.add_server_name {
-                backends.directory.add_server_name(&args.name, name).await?;
+                office.directory().add_server_name(&args.name, name).await?;
             }
             for name in &args.remove_server_name {
-                backends.directory.remove_server_name(&args.name, name).await?;
+                office.directory().remove_server_name(&args.name, name).await?;
             }
             let patch = TenantPatch {
                 state: args.state.as_deref().and_then(AccountState::from_name),
@@ -189,12 +188,12 @@ pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
                 quota_octets: args.quota.map(|limit| limit.0.map(Octets)),
                 quota_messages: args.quota_messages.map(|limit| limit.0),
             };
-            let tenant = backends.directory.set_tenant(&args.name, patch).await?;
+            let tenant = office.directory().set_tenant(&args.name, patch).await?;
             line(format!("Tenant {} changed.", tenant.name))?;
         }
-        TenantCommand::Remove { name, config } => {
-            let (_, backends) = super::open(&config.config).await?;
-            backends.directory.remove_tenant(&name).await?;
+        TenantCommand::Remove { name, at } => {
+            let office = at.open().await?;
+            office.directory().remove_tenant(&name).await?;
             line(format!("Tenant {name} removed."))?;
         }
     }

@@ -129,7 +129,7 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Failure> {
     let (_, backends) = super::open(&args.config.config).await?;
     let maildrop = match &args.account {
         Some(name) => Some(
-            super::account_of(&backends, &LoginName::parse(name)?)
+            super::account_of(&*backends.directory, &LoginName::parse(name)?)
                 .await?
                 .id
                 .maildrop(),

@@ -159,7 +159,8 @@ fn read_tokens(config: &Config) -> anyhow::Result<Vec<AdminToken>> {
             let text = String::from_utf8(secret.expose().clone()).map_err(|_| anyhow::anyhow!("not text"));
             let text = text.with_context(at)?;
             let tenant = token.tenant.clone();
-            AdminToken::new(&token.name, text.into(), tenant, token.read_only).with_context(at)
+            AdminToken::new(&token.name, text.into(), tenant, token.read_only)
+                .with_context(|| format!("admin.token[{nth}]"))
         })
         .collect()
 }

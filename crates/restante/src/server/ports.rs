@@ -108,6 +108,7 @@ pub(super) fn oversight(
         directory: backends.directory.clone(),
         tenants: Arc::clone(&ports.tenants),
         sessions: ports.sessions.clone(),
+        locks: Arc::clone(&ports.locks),
         usage: Arc::clone(&ports.usage),
         authenticator: Arc::clone(&ports.authenticator),
         clock: Arc::new(SystemClock),

@@ -243,7 +243,10 @@ async fn sessions_are_seen_and_ended_from_anywhere() {
     let late = live.ask("QUIT");
     assert!(late.starts_with("-ERR [SYS/TEMP]"), "{late}");
     assert_eq!(next.stat().0, 4, "what it had marked is there");
-    next.ok("QUIT");
+    // One that does nothing is told all the same.
+    fleet.tool(&["kick", ALICE], b"");
+    assert_eq!(next.line(), "-ERR [SYS/TEMP] Session superseded");
+    assert_eq!(next.last_line(), None);
     let audit = fleet.tool(
         &["audit", "list", "--account", ALICE, "--action", "session-kicked"],
         b"",
