@@ -29,6 +29,12 @@ pub enum PgError {
         /// Which setting.
         setting: &'static str,
     },
+    /// Somebody else holds what a migration changes.
+    #[error(
+        "the migration waited too long for a lock and changed nothing ({0}): run it again when whatever holds the \
+         tables is over (see pg_stat_activity)"
+    )]
+    Locked(#[source] Told),
     /// Nobody answers.
     #[error(
         "Postgres cannot be reached: {0}: check host and port of the database's URL, and that the server runs"
@@ -162,6 +168,16 @@ impl PgError {
             Some("42501") => Self::Denied(error.into()),
             None if is_broken(&error) => Self::Unreachable(error.into()),
             _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl PgError {
+    /// Why a migration failed.
+    pub(crate) fn migrating(error: sqlx::Error) -> Self {
+        match code(&error).as_deref() {
+            Some("55P03") => Self::Locked(error.into()),
+            _ => Self::opening(error),
         }
     }
 }

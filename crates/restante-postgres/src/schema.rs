@@ -1,10 +1,11 @@
 //! Which migrations a database has had, and which it lacks.
 
 use sqlx::PgConnection;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use tracing::warn;
 
 use crate::PgError;
+use crate::error::Told;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/postgres");
 
@@ -99,5 +100,8 @@ async fn applied(conn: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, PgError
 pub(crate) async fn migrate(conn: &mut PgConnection) -> Result<(), PgError> {
     // Not `run`: its bounds make the futures of all callers not provably `Send`.
     let applied = MIGRATOR.run_direct(None, conn, false).await;
-    applied.map_err(|error| PgError::opening(error.into()))
+    applied.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => PgError::migrating(error),
+        error => PgError::Failed(Told::new(&error.to_string())),
+    })
 }

@@ -62,6 +62,7 @@ pub(crate) struct Backends {
     pub(crate) custody: Arc<dyn Custody>,
     /// The locks of all frontends; none where one process keeps them in memory.
     pub(crate) desk: Option<Arc<dyn LockDesk>>,
+    database: Database,
     /// Held while this process is a frontend among others.
     _node: Option<Node>,
 }
@@ -75,7 +76,8 @@ enum Purpose<'a> {
     Serve(Option<&'a Path>),
 }
 
-/// An open database.
+/// An open database. Clones share the connections.
+#[derive(Clone)]
 enum Database {
     Sqlite(Sqlite),
     Postgres(Pg),
@@ -98,6 +100,14 @@ impl Backends {
         let backends = Self::over(config, Purpose::Serve(file), telemetry).await?;
         backends.buckets.refuse_wrong_ones().await?;
         Ok(backends)
+    }
+
+    /// Ends the connections to the database. A file of SQLite is whole without its log from then on.
+    pub(crate) async fn close(&self) {
+        match &self.database {
+            Database::Sqlite(db) => db.close().await,
+            Database::Postgres(db) => db.close().await,
+        }
     }
 
     /// Installs a component and opens nothing else.
@@ -149,11 +159,13 @@ impl Backends {
         };
         let index = Arc::new(index);
         let directory: Arc<dyn DirectoryAdmin> = Arc::new(directory);
-        let stores = Stores::open(config, &Database::Sqlite(db), &directory, telemetry).await?;
+        let database = Database::Sqlite(db);
+        let stores = Stores::open(config, &database, &directory, telemetry).await?;
         Ok(Self {
             directory,
             custody: Arc::clone(&index) as Arc<dyn Custody>,
             desk: None,
+            database,
             _node: None,
             ledger: Arc::new(metered(&index, telemetry)),
             index: Arc::new(metered(&Arc::new(Timeout::new(index, INDEX_LIMIT)), telemetry)),
@@ -190,11 +202,13 @@ impl Backends {
             (DirectoryKind::Views, _) => Arc::new(PgViewDirectory::open(&db).await.map_err(Failure::setup)?),
         };
         let desk = Arc::new(PgLockDesk::new(&db));
-        let stores = Stores::open(config, &Database::Postgres(db), &directory, telemetry).await?;
+        let database = Database::Postgres(db);
+        let stores = Stores::open(config, &database, &directory, telemetry).await?;
         Ok(Self {
             directory,
             custody: Arc::clone(&index) as Arc<dyn Custody>,
             desk: Some(desk),
+            database,
             _node: node,
             ledger: Arc::new(metered(&index, telemetry)),
             index: Arc::new(metered(&Arc::new(Timeout::new(index, INDEX_LIMIT)), telemetry)),

@@ -45,7 +45,8 @@ pub(crate) enum Command {
     /// Serve POP3 and LMTP as the configuration says
     #[command(
         after_help = "Example:\n  restante serve --config /etc/restante/restante.toml\n\n\
-        Signals: SIGHUP reloads certificates; SIGTERM drains and ends, a second one hurries."
+        Signals: SIGHUP reads the configuration, tokens and certificates again and says what waits for the next start; \
+        SIGTERM drains and ends, a second one hurries."
     )]
     Serve {
         #[command(flatten)]

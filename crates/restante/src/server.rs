@@ -18,12 +18,13 @@ use anyhow::anyhow;
 use restante_auth::Authenticator;
 use restante_config::{Config, Protocol};
 use restante_lmtp::LmtpService;
-use restante_net::{CertificateStore, Drain, ListenAddress, PassedSockets, raise_open_file_limit};
+use restante_net::{Drain, ListenAddress, PassedSockets, raise_open_file_limit};
 use restante_plugin::Plugins;
 use restante_server::{Expiry, Oversight, Pop3Service};
 use restante_store::{Collector, CollectorSettings, Custody, Deliverer};
 use restante_telemetry::{LogControl, Telemetry};
 use restante_types::{SystemClock, TenantId};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 
@@ -34,7 +35,7 @@ use health::Health;
 use listeners::{Bound, Budgets, Service, bind, lmtp_settings, pop3_settings};
 use reload::Reloader;
 use signals::{Leave, Signals};
-use tls::{Tls, WatchedFile, watch_files, watched};
+use tls::{FileWatch, Tls};
 
 pub(crate) use tls::open_certificates;
 
@@ -47,7 +48,7 @@ const ADMIN_DEADLINE: Duration = Duration::from_secs(2);
 /// A server that is bound and ready to run.
 pub(crate) struct Server {
     listeners: Vec<Bound>,
-    certificates: Option<Arc<CertificateStore>>,
+    files: FileWatch,
     collector: Option<Collector>,
     custody: Arc<dyn Custody>,
     plugins: Option<Arc<Plugins>>,
@@ -60,8 +61,6 @@ pub(crate) struct Server {
     leave: Leave,
     signals: Signals,
     reloader: Reloader,
-    files: Vec<WatchedFile>,
-    config: Config,
     telemetry: Telemetry,
 }
 
@@ -129,9 +128,12 @@ impl Server {
             &health,
             slots.collect(),
         );
+        let (in_force, seen) = watch::channel(config.clone());
+        let credentials = admin.credentials.clone();
+        let files = FileWatch::new(certificates.clone(), credentials, seen, telemetry.clone());
         Ok(Self {
             listeners,
-            files: watched(config),
+            files,
             authenticator: Arc::clone(&ports.authenticator),
             plugins: backends.plugins.clone(),
             oversight,
@@ -152,16 +154,14 @@ impl Server {
             signals: Signals::listen().map_err(Failure::setup)?,
             reloader: Reloader {
                 path: file.map(Path::to_owned),
-                config: config.clone(),
-                certificates: certificates.clone(),
+                config: in_force,
+                certificates,
                 admin: admin.credentials.clone(),
                 budgets,
                 logs,
                 telemetry: telemetry.clone(),
             },
-            certificates,
             admin,
-            config: config.clone(),
             telemetry: telemetry.clone(),
         })
     }
@@ -219,7 +219,6 @@ impl Server {
     /// What goes on beside the sessions, until it is drained or aborted.
     fn upkeep(self) -> (Drain, Vec<JoinHandle<()>>) {
         let Self {
-            certificates,
             collector,
             custody,
             plugins,
@@ -232,7 +231,6 @@ impl Server {
             signals,
             reloader,
             files,
-            config,
             telemetry,
             ..
         } = self;
@@ -243,7 +241,7 @@ impl Server {
                 expiry.run().await;
             }),
             tokio::spawn(oversight.run()),
-            tokio::spawn(watch_files(certificates, config, files, telemetry.clone())),
+            tokio::spawn(files.run()),
             tokio::spawn(health.watch(custody, collects, telemetry)),
             tokio::spawn(signals.follow(drain, leave, reloader)),
             tokio::spawn(notify::keep_alive()),

@@ -35,7 +35,7 @@ pub struct AdminToken {
     /// Who it is, for the audit: `api:NAME`.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// File with the token on its first line: at least 32 octets, as `openssl rand -hex 32` makes it.
+    /// File with the token on its first line: 16 to 1024 printable octets; `openssl rand -hex 32` makes a good one.
     pub token_file: PathBuf,
     /// The one tenant that exists for it. Left out: all do.
     #[serde(default)]

@@ -52,7 +52,7 @@ pub enum Level {
     /// Start, stop, and one record per session.
     #[default]
     Info,
-    /// Each command.
+    /// Also what helps to find a fault: clients that go away, calls that were tried again.
     Debug,
     /// Everything.
     Trace,

@@ -142,6 +142,30 @@ async fn a_database_of_another_program_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_migration_that_is_denied_or_kept_waiting_says_so() {
+    let database = empty().await;
+    let taken = format!("ALTER DATABASE \"{}\" OWNER TO keeper", database.name);
+    database.try_execute(&taken).await.unwrap();
+    let denied = Pg::migrate(&options(&database.url())).await.unwrap_err();
+    assert!(matches!(denied, PgError::Denied(_)), "{denied}");
+
+    let scene = Scene::new().await;
+    scene
+        .write("DROP TABLE plugin, plugin_component, plugin_value; DELETE FROM _sqlx_migrations WHERE version = 7")
+        .await;
+    let mut other = scene.database.connect().await;
+    other
+        .execute("BEGIN; CREATE TABLE plugin_value (somebodys text)")
+        .await
+        .unwrap();
+    let kept = Pg::migrate(&options(&scene.database.url())).await.unwrap_err();
+    assert!(matches!(kept, PgError::Locked(_)), "{kept}");
+    other.execute("ROLLBACK").await.unwrap();
+    let applied = Pg::migrate(&options(&scene.database.url())).await.unwrap();
+    assert_eq!(applied.len(), 1, "{applied:?}");
+}
+
+#[tokio::test]
 async fn a_changed_migration_is_refused() {
     let scene = Scene::new().await;
     scene

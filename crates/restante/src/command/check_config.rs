@@ -5,7 +5,7 @@ use std::path::Path;
 use restante_config::{Config, Storage};
 
 use crate::backends::{Backends, Probed};
-use crate::output::{Failure, line};
+use crate::output::{Failure, line, time};
 use crate::server;
 
 pub(crate) async fn run(path: &Path, offline: bool) -> Result<(), Failure> {
@@ -66,9 +66,10 @@ fn check_certificates(config: &Config) -> Result<(), Failure> {
     let (_, report) = server::open_certificates(config)?;
     for certificate in &report.certificates {
         line(format!(
-            "ok    certificate {}: {}",
+            "ok    certificate {}: {}, until {}",
             certificate.source.display(),
-            certificate.names.join(", ")
+            certificate.names.join(", "),
+            time(certificate.not_after)
         ))?;
     }
     for notice in &report.notices {

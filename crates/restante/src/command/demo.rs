@@ -68,6 +68,7 @@ pub(super) async fn serve(config: &Config, place: &Place) -> Result<(), Failure>
     let n_delivered = furnish(config, &backends, place).await.map_err(Failure::setup)?;
     say_how(&server, place, n_delivered)?;
     server.run().await;
+    backends.close().await;
     line("Stopped. The mail is still here: start the demo again to find it, or with --fresh to start anew.")?;
     Ok(())
 }

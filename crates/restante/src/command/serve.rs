@@ -14,5 +14,6 @@ pub(crate) async fn run(path: &Path) -> Result<(), Failure> {
     let backends = Backends::open_to_serve(&config, Some(path), &telemetry).await?;
     let server = Server::assemble(&config, &backends, Some(path), &telemetry, logs).await?;
     server.run().await;
+    backends.close().await;
     Ok(())
 }

@@ -96,6 +96,9 @@ pub(crate) struct SetArgs {
 struct View {
     id: i64,
     name: String,
+    state: &'static str,
+    default_domain: Option<String>,
+    server_names: Vec<String>,
     storage: String,
     retention_secs: u64,
     quota_octets: Option<u64>,
@@ -107,6 +110,9 @@ impl From<Tenant> for View {
         Self {
             id: tenant.id.get(),
             name: tenant.name,
+            state: tenant.state.as_str(),
+            default_domain: tenant.default_domain,
+            server_names: tenant.server_names,
             storage: tenant.storage,
             retention_secs: tenant.retention.as_secs(),
             quota_octets: tenant.quota_octets.map(Octets::get),
@@ -136,10 +142,11 @@ pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
             output::rows(
                 list.json,
                 &views,
-                &["NAME", "STORAGE", "RETENTION", "QUOTA"],
+                &["NAME", "STATE", "STORAGE", "RETENTION", "QUOTA"],
                 |view| {
                     vec![
                         view.name.clone(),
+                        view.state.to_owned(),
                         view.storage.clone(),
                         format!("{}s", view.retention_secs),
                         limit(view.quota_octets),
@@ -159,6 +166,12 @@ pub(crate) async fn run(command: TenantCommand) -> Result<(), Failure> {
                 &view,
                 &[
                     ("name", view.name.clone()),
+                    ("state", view.state.to_owned()),
+                    (
+                        "default domain",
+                        view.default_domain.clone().unwrap_or_else(|| "none".to_owned()),
+                    ),
+                    ("server names", view.server_names.join(" ")),
                     ("storage", view.storage.clone()),
                     ("retention", format!("{}s", view.retention_secs)),
                     ("quota octets", limit(view.quota_octets)),

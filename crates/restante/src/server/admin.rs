@@ -117,18 +117,24 @@ impl AdminCredentials {
         if let Err(error) = &tokens {
             error!(%error, "tokens not reloaded; the old ones stay in force");
         }
+        self.reload_certificate(config) && tokens.is_ok()
+    }
+
+    /// The same of the certificate alone.
+    pub(super) fn reload_certificate(&self, config: &Config) -> bool {
         let (Some(store), Some(files)) = (&self.certificates, files(config)) else {
-            return tokens.is_ok();
+            return true;
         };
         let report = store.reload(&[files], SystemClock.wall());
         for error in &report.errors {
             error!(%error, "certificate of the admin port not loaded; the pair in force stays");
         }
-        tokens.is_ok() && report.errors.is_empty()
+        report.errors.is_empty()
     }
 }
 
-fn files(config: &Config) -> Option<CertificateFiles> {
+/// The pair that the configuration names for the port.
+pub(super) fn files(config: &Config) -> Option<CertificateFiles> {
     let (certificate, key) = config
         .admin
         .certificate_file

@@ -8,6 +8,7 @@ use restante_net::CertificateStore;
 use restante_telemetry::{LogControl, ReloadDone, Telemetry};
 use restante_types::{Clock as _, SystemClock};
 use serde_json::Value;
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::admin::AdminCredentials;
@@ -32,8 +33,8 @@ const TAKEN_OVER: [&str; 8] = [
 pub(super) struct Reloader {
     /// The file; none where the configuration was made in memory.
     pub(super) path: Option<PathBuf>,
-    /// What was read last.
-    pub(super) config: Config,
+    /// What was read last; others see it too.
+    pub(super) config: watch::Sender<Config>,
     pub(super) certificates: Option<Arc<CertificateStore>>,
     pub(super) admin: AdminCredentials,
     pub(super) budgets: Budgets,
@@ -65,7 +66,7 @@ impl Reloader {
                 return false;
             }
         };
-        let (taken_over, waits) = changes(&self.config, &config);
+        let (taken_over, waits) = changes(&self.config.borrow(), &config);
         self.budgets.set(&config);
         self.logs.set(logging::settings(&config.log));
         let credentials = self.admin.reload(&config);
@@ -77,7 +78,7 @@ impl Reloader {
                 "these settings changed and take effect at the next start"
             );
         }
-        self.config = config;
+        self.config.send_replace(config);
         certificates && credentials
     }
 

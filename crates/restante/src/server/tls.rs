@@ -11,8 +11,10 @@ use restante_net::{
 };
 use restante_telemetry::{CertificatesLoaded, Telemetry};
 use restante_types::{Clock as _, SystemClock};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::admin::{self, AdminCredentials};
 use crate::output::Failure;
 
 /// How often certificate files are looked at.
@@ -84,47 +86,88 @@ pub(super) fn certificate_files(config: &Config) -> Vec<CertificateFiles> {
     files
 }
 
-/// A certificate or key file, and when it was last changed.
-pub(super) type WatchedFile = (PathBuf, Option<SystemTime>);
+/// Looks for changed certificate files. Clones look at the same.
+#[derive(Clone)]
+pub(super) struct FileWatch {
+    certificates: Option<Arc<CertificateStore>>,
+    admin: AdminCredentials,
+    /// What is in force.
+    config: watch::Receiver<Config>,
+    telemetry: Telemetry,
+    known: Vec<WatchedFile>,
+    known_of_admin: Vec<WatchedFile>,
+}
 
-pub(super) fn watched(config: &Config) -> Vec<WatchedFile> {
-    let pairs = certificate_files(config).into_iter();
-    let files = pairs.flat_map(|pair| [pair.certificate, pair.key]);
+/// A certificate or key file, and when it was last changed.
+type WatchedFile = (PathBuf, Option<SystemTime>);
+
+impl FileWatch {
+    /// Begins with the files as they are now.
+    pub(super) fn new(
+        certificates: Option<Arc<CertificateStore>>,
+        admin: AdminCredentials,
+        config: watch::Receiver<Config>,
+        telemetry: Telemetry,
+    ) -> Self {
+        let (known, known_of_admin) = {
+            let config = config.borrow();
+            (
+                watched(certificate_files(&config)),
+                watched(admin::files(&config)),
+            )
+        };
+        Self {
+            certificates,
+            admin,
+            config,
+            telemetry,
+            known,
+            known_of_admin,
+        }
+    }
+
+    /// Reloads certificates whose files change, for ever.
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::time::sleep(LOOK_AT_FILES).await;
+            let mut looking = self.clone();
+            let looked = tokio::task::spawn_blocking(move || {
+                looking.look();
+                looking
+            });
+            match looked.await {
+                Ok(looked) => self = looked,
+                Err(error) => error!(%error, "certificate files not looked at"),
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let config = self.config.borrow().clone();
+        let now = watched(certificate_files(&config));
+        if let Some(store) = self.certificates.as_ref().filter(|_| now != self.known) {
+            info!("certificate files changed");
+            let report = store.reload(&certificate_files(&config), SystemClock.wall());
+            note(&report, Source::Files, &self.telemetry);
+        }
+        self.known = now;
+        let now = watched(admin::files(&config));
+        if now != self.known_of_admin {
+            info!("certificate files of the admin port changed");
+            self.admin.reload_certificate(&config);
+        }
+        self.known_of_admin = now;
+    }
+}
+
+fn watched(pairs: impl IntoIterator<Item = CertificateFiles>) -> Vec<WatchedFile> {
+    let files = pairs.into_iter().flat_map(|pair| [pair.certificate, pair.key]);
     files
         .map(|file| {
             let changed = std::fs::metadata(&file).and_then(|about| about.modified());
             (file, changed.ok())
         })
         .collect()
-}
-
-/// Reloads certificates whose files change, for ever.
-pub(super) async fn watch_files(
-    certificates: Option<Arc<CertificateStore>>,
-    config: Config,
-    mut known: Vec<WatchedFile>,
-    telemetry: Telemetry,
-) {
-    let Some(certificates) = certificates else {
-        return;
-    };
-    loop {
-        tokio::time::sleep(LOOK_AT_FILES).await;
-        let (store, settings, before) = (Arc::clone(&certificates), config.clone(), known.clone());
-        let telemetry = telemetry.clone();
-        let looking = tokio::task::spawn_blocking(move || {
-            let now = watched(&settings);
-            if now != before {
-                info!("certificate files changed");
-                let report = store.reload(&certificate_files(&settings), SystemClock.wall());
-                note(&report, Source::Files, &telemetry);
-            }
-            now
-        });
-        if let Ok(now) = looking.await {
-            known = now;
-        }
-    }
 }
 
 /// Where certificates come from.

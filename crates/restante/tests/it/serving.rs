@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Demo, Lmtp, PATIENCE, POP3S, Pop3, Server, now, restante, succeed};
+use crate::support::http::{get, value};
+use crate::support::{Demo, Lmtp, PATIENCE, POP3S, Pop3, Server, eventually, now, restante, succeed};
 
 #[test]
 fn sigterm_lets_a_session_quit_and_tells_the_others() {
@@ -71,6 +72,45 @@ fn sighup_puts_a_new_certificate_in_force_and_a_broken_one_leaves_the_old() {
     };
     assert!(said.contains("k.pem"), "{said}");
     drop(Pop3::connect(server.ports[0], &second));
+}
+
+#[test]
+fn changed_files_are_read_as_the_configuration_in_force_says() {
+    let demo = Demo::stopped();
+    let place = demo.folder().display();
+    let more = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\nmetrics_address = \"127.0.0.1:0\"\ncertificate_file = \"{place}/c.pem\"\n\
+         key_file = \"{place}/k.pem\"\n"
+    );
+    let server = Server::start(&demo, POP3S, &more);
+    let n_certificates = || {
+        let metrics = get(server.metrics_port(), "/metrics").1;
+        value(&metrics, "restante_certificates{source=\"files\"}")
+    };
+    assert_eq!(n_certificates(), Some(1.0));
+    let before = fs::read_to_string(server.configuration()).unwrap();
+    let second =
+        "[[tls.certificate]]\ncertificate_file = \"c2.pem\"\nkey_file = \"k2.pem\"\nnames = [\"two.test\"]\n";
+    let second = second
+        .replace("c2.pem", &format!("{place}/c2.pem"))
+        .replace("k2.pem", &format!("{place}/k2.pem"));
+    fs::copy(server.certificate(), demo.folder().join("c2.pem")).unwrap();
+    fs::copy(server.key(), demo.folder().join("k2.pem")).unwrap();
+    fs::write(server.configuration(), format!("{before}{second}")).unwrap();
+    server.signal("HUP");
+    server.wait_for("configuration reloaded", 1);
+    assert_eq!(n_certificates(), Some(2.0));
+
+    let copy = demo.folder().join("new.pem");
+    server.replace_pair(&copy);
+    eventually("the new one is shown", || {
+        server
+            .log()
+            .contains("certificate files of the admin port changed")
+    });
+    assert!(server.log().contains("certificate files changed"));
+    assert_eq!(n_certificates(), Some(2.0), "the added one stays");
+    drop(Pop3::connect(server.ports[0], &copy));
 }
 
 /// FAULTS.md F24.
