@@ -85,6 +85,7 @@ fn configuration(place: &Place, args: &DemoArgs) -> Config {
         ..Config::default()
     };
     config.admin.address = Some(loopback(args.admin_port));
+    config.telemetry.tenant_metrics = true;
     place.furnish_configuration(&mut config);
     config
 }

@@ -161,6 +161,43 @@ async fn readiness_fails_with_the_database_and_not_with_the_collector_or_redis()
     eventually("ready again", || get(port, "/readyz").0 == 200);
 }
 
+/// FAULTS.md X08.
+#[test]
+fn x08_the_ports_of_operators_are_not_there_for_others() {
+    let demo = Demo::stopped();
+    let server = Server::start(&demo, POP3S, "");
+    assert!(
+        !server.log().contains("\"admin\":"),
+        "none unless it is asked for"
+    );
+    drop(server);
+    let more = format!("{ADMIN}metrics_address = \"127.0.0.1:0\"\n");
+    let server = Server::start(&demo, POP3S, &more);
+    for port in [server.admin_port(), server.metrics_port()] {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        assert!(
+            TcpStream::connect(("127.0.0.2", port)).is_err(),
+            "bound to its own address alone"
+        );
+    }
+    // Tokens do not cross a network in the clear.
+    let text = fs::read_to_string(server.configuration()).unwrap();
+    let open = text.replace(
+        "[admin]\naddress = \"127.0.0.1:0\"",
+        "[admin]\naddress = \"0.0.0.0:0\"",
+    );
+    let config = demo.folder().join("open.toml");
+    fs::write(&config, open).unwrap();
+    let refused = restante()
+        .args(["check-config", "--offline", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("certificate_file"), "{said}");
+}
+
 #[test]
 fn f23_sigterm_fails_readiness_first_then_drains_and_a_second_one_hurries() {
     let demo = Demo::stopped();
