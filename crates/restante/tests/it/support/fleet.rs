@@ -33,6 +33,8 @@ pub(crate) struct Layout {
     pub(crate) tables: String,
     /// Keys of `[auth]`.
     pub(crate) auth: String,
+    /// How long a frontend waits for Redis before it goes by its own limits.
+    pub(crate) redis_millis: u32,
 }
 
 impl Default for Layout {
@@ -43,6 +45,7 @@ impl Default for Layout {
             listeners: String::new(),
             tables: String::new(),
             auth: String::new(),
+            redis_millis: 500,
         }
     }
 }
@@ -102,10 +105,11 @@ impl Fleet {
             ),
         };
         let more = format!(
-            "{}\n[redis]\nurl = \"{}\"\ntimeout_millis = 500\n[auth]\nargon2_memory_kib = 8192\nargon2_iterations = 1\n\
+            "{}\n[redis]\nurl = \"{}\"\ntimeout_millis = {}\n[auth]\nargon2_memory_kib = 8192\nargon2_iterations = 1\n\
              keys_file = \"{place}/keys\"\n{}",
             layout.tables,
             through(&to_redis, &redis.url()),
+            layout.redis_millis,
             layout.auth
         );
         let blobs = folder.path().join("blobs");

@@ -59,7 +59,7 @@ impl Server {
             folder,
             ports: Vec::new(),
         };
-        let lines = server.wait_for(LISTENING, listeners.matches("[[listener]]").count());
+        let lines = server.wait_for(LISTENING, listeners.matches("\"127.0.0.1:").count());
         server.ports = lines.iter().map(|line| port(line)).collect();
         server
     }
