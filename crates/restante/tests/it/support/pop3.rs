@@ -78,6 +78,13 @@ impl Pop3 {
         drop(self.stream.get_mut().write_all(text.as_bytes()));
     }
 
+    /// The next line, if one comes before the server closes.
+    pub(crate) fn next_line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let n = self.stream.read_until(b'\n', &mut line).unwrap_or(0);
+        (n > 0).then(|| String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+
     /// Waits until the server closes; the last line that came, if any did.
     pub(crate) fn last_line(&mut self) -> Option<String> {
         let mut rest = Vec::new();
