@@ -274,6 +274,8 @@ async fn no_secret_comes_out_of_anything() {
             "QUIT".to_owned(),
         ],
     );
+    // Its end is read: a connection that is closed before it is a client that has gone.
+    reader.last_line();
 
     // What people say to the admin port, and what it answers.
     for (nth, (head, body)) in [
