@@ -122,7 +122,8 @@ async fn no_secret_comes_out_of_anything() {
     let collector = Collector::start(Temper::Willing);
     let admin_token = canary(0).repeat(2);
     // 32 octets: what the sealing plugin takes as its key.
-    let seal_key = canary(1).chars().take(32).collect::<String>();
+    let seal_key = format!("{}012", canary(1));
+    assert_eq!(seal_key.len(), 32);
     let tables = format!(
         "[admin]\naddress = \"127.0.0.1:0\"\n[[admin.token]]\nname = \"portal\"\ntoken_file = {:?}\n\
          [telemetry]\notlp_endpoint = \"http://127.0.0.1:{}\"\notlp_headers_file = {:?}\nsample_percent = 100.0\n\
