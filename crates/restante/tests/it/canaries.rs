@@ -253,7 +253,7 @@ async fn no_secret_comes_out_of_anything() {
     }
     // In the clear, where nothing may be said.
     let mut clear = Pop3::behind_balancer(server.ports[1], Ipv4Addr::new(10, 1, 1, 1));
-    indiscreet(&mut clear, &[user.clone(), format!("PASS {}", canary(33))]);
+    indiscreet(&mut clear, &[user, format!("PASS {}", canary(33))]);
     let mut sender = crate::support::Lmtp::connect(server.ports[2]).unwrap();
     for line in [
         format!("MAIL FROM:<{}@example.org>", "x".repeat(3)),
@@ -263,12 +263,13 @@ async fn no_secret_comes_out_of_anything() {
         sender.ask(&line).unwrap();
     }
     let message = format!("Subject: {}\r\n\r\n{}\r\n", canary(36), canary(36));
-    sender.send(ALICE, &message).ok();
+    // Somebody whom nobody has guessed at.
+    sender.send("bob@acme.example", &message).ok();
     let mut reader = server.connect();
     indiscreet(
         &mut reader,
         &[
-            user,
+            "USER bob@acme.example".to_owned(),
             format!("PASS {right}"),
             "RETR 1".to_owned(),
             "DELE 1".to_owned(),
