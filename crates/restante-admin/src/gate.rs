@@ -39,25 +39,30 @@ const HEADERS: [(HeaderName, &str); 6] = [
 /// For every answer that is not a page of ours.
 const NO_CONTENT_AT_ALL: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Lets a request through to its handler, or answers it.
+/// Lets a request through to its handler, or answers it, if it is for the API; all else passes.
 pub(crate) async fn pass(State(service): State<AdminService>, mut request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with(API);
-    let limit = service.limits().request_timeout;
-    let entered = if is_api {
-        enter(&service, &mut request).await
-    } else {
-        Ok(())
-    };
-    let mut response = match entered {
-        Ok(()) => match timeout(limit, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => late().into_response(),
-        },
+    if !request.uri().path().starts_with(API) {
+        return next.run(request).await;
+    }
+    let response = match enter(&service, &mut request).await {
+        Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    if is_api {
-        (service.ports().on_answer)(AnswerClass::of(response.status().as_u16()));
+    (service.ports().on_answer)(AnswerClass::of(response.status().as_u16()));
+    response
+}
+
+/// Answers for a handler that takes too long.
+pub(crate) async fn in_time(State(service): State<AdminService>, request: Request, next: Next) -> Response {
+    match timeout(service.limits().request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => late().into_response(),
     }
+}
+
+/// Adds to every answer the headers that keep it to whoever asked.
+pub(crate) async fn keep_private(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));

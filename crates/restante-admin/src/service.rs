@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use restante_auth::NewPassword;
 use restante_auth::password::{self, Password, PasswordError, Rule, Scheme, ScramKeys};
 use restante_types::Secret;
@@ -46,13 +46,17 @@ impl AdminService {
     /// The whole interface.
     pub fn router(&self) -> Router {
         let (router, _) = routes().split_for_parts();
-        self.guarded(router)
+        // Around all of it: what a router adds of its own, such as the methods of an address, is for those who pass.
+        let gated = from_fn_with_state(self.clone(), gate::pass);
+        self.bounded(router)
+            .layer(gated)
+            .layer(from_fn(gate::keep_private))
     }
 
-    /// Metrics and health alone.
+    /// Metrics and health alone. No token is looked at, so nobody can guess one here.
     pub fn metrics_router(&self) -> Router {
         let (router, _) = probe::routes().split_for_parts();
-        self.guarded(router)
+        self.bounded(router).layer(from_fn(gate::keep_private))
     }
 
     /// What the API is, by the OpenAPI specification, in JSON.
@@ -61,16 +65,15 @@ impl AdminService {
         document::finished(document)
     }
 
-    fn guarded(&self, router: Router<Self>) -> Router {
+    fn bounded(&self, router: Router<Self>) -> Router {
         let routed = router
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .with_state(self.clone());
-        // Around all of it: what a router adds of its own, such as the methods of an address, is for those who pass.
         Router::new()
             .fallback_service(routed)
             .layer(DefaultBodyLimit::max(self.0.limits.body_octets))
-            .layer(from_fn_with_state(self.clone(), gate::pass))
+            .layer(from_fn_with_state(self.clone(), gate::in_time))
     }
 
     pub(crate) fn ports(&self) -> &AdminPorts {

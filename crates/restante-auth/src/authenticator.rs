@@ -20,6 +20,7 @@ use tracing::{error, warn};
 
 use crate::gate::HashGate;
 use crate::password::{self, HashError, Password, Rule};
+use crate::turnstile::Turnstile;
 use crate::verify_cache::VerifyCache;
 use crate::{
     Account, Admission, AppPasswordId, AppScope, Attempt, AttemptLimiter, AuditAction, AuditLog, AuditRecord,
@@ -220,6 +221,7 @@ pub enum AuthSetupError {
 #[derive(Debug)]
 pub struct Authenticator {
     ports: AuthPorts,
+    turnstile: Turnstile,
     gate: Arc<HashGate>,
     cache: VerifyCache,
     limits: AuthLimits,
@@ -238,6 +240,7 @@ impl Authenticator {
         let dummy = Arc::new(password::hash(&Password::nobodys(), &ports.rule)?);
         Ok(Self {
             ports,
+            turnstile: Turnstile::new(),
             gate: Arc::new(HashGate::new(limits.gate)),
             cache: VerifyCache::new()?,
             limits,
@@ -341,7 +344,10 @@ impl Authenticator {
             client: context.client.ip(),
         };
         let asked = Instant::now();
-        let guarded = match self.ports.limiter.admit(&attempt).await {
+        let turn = self.turnstile.turn(context.client.prefix()).await;
+        let admission = self.ports.limiter.admit(&attempt).await;
+        drop(turn);
+        let guarded = match admission {
             Ok(Admission::After { wait, guarded }) => {
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
@@ -378,7 +384,8 @@ impl Authenticator {
     }
 
     /// The account of that name with its credentials; `None` if there is none here; an error if nobody can tell.
-    async fn look_up(&self, name: &LoginName, scope: &Scope) -> Result<Option<Credentials>, ()> {
+    async fn look_up(&self, name: &LoginName, context: &LoginContext) -> Result<Option<Credentials>, ()> {
+        let _turn = self.turnstile.turn(context.client.prefix()).await;
         let directory = &self.ports.directory;
         let found = directory.credentials(name).await.map_err(|error| {
             error!(%error, %directory, "logins cannot be verified");
@@ -390,7 +397,8 @@ impl Authenticator {
             error!(%directory, "the directory answered for another name");
             return Err(());
         }
-        let is_known = scope
+        let is_known = context
+            .scope
             .tenant
             .is_none_or(|tenant| tenant == found.account.id.tenant());
         Ok(is_known.then_some(found))

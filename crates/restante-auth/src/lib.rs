@@ -17,6 +17,7 @@ pub mod password;
 mod policy;
 mod tenants;
 mod token;
+mod turnstile;
 mod verify_cache;
 
 pub use audit::{Actor, AuditAction, AuditEntry, AuditFilter, AuditRecord};

@@ -22,7 +22,7 @@ impl Authenticator {
         let Some(name) = name else {
             return Finding::wrong(None);
         };
-        match self.look_up(&name, scope).await {
+        match self.look_up(&name, question.context).await {
             Ok(Some(found)) => Finding::Right(Box::new(found), Proof::default()),
             Ok(None) => Finding::wrong(None),
             Err(()) => Finding::Unavailable,

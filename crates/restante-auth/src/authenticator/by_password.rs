@@ -18,7 +18,7 @@ use crate::{AppCredential, Credentials, NewPassword};
 impl Authenticator {
     pub(super) async fn by_password(&self, secret: Secret<Vec<u8>>, question: &Question<'_>) -> Finding {
         let found = match &question.name {
-            Some(name) => match self.look_up(name, &question.context.scope).await {
+            Some(name) => match self.look_up(name, question.context).await {
                 Ok(found) => found,
                 Err(()) => return Finding::Unavailable,
             },

@@ -55,7 +55,7 @@ impl Authenticator {
             return Err(refuse(LoginVerdict::Throttled));
         }
         let found = match &question.name {
-            Some(name) => tokio::time::timeout(self.limits.deadline, self.look_up(name, &context.scope))
+            Some(name) => tokio::time::timeout(self.limits.deadline, self.look_up(name, context))
                 .await
                 .unwrap_or(Err(()))
                 .map_err(|()| refuse(LoginVerdict::Unavailable))?,

@@ -15,7 +15,7 @@ impl Authenticator {
     ) -> Finding {
         let scope = &question.context.scope;
         let found = match &question.name {
-            Some(name) => self.look_up(name, scope).await,
+            Some(name) => self.look_up(name, question.context).await,
             None => Ok(None),
         };
         let Ok(found) = found else {
@@ -38,7 +38,7 @@ impl Authenticator {
             // The token is for the account itself, or for the alias that was asked for.
             Some(found) if subject == found.account.name || subject == found.asked => Ok(Some(found)),
             Some(found) => return Finding::wrong(Some(&found)),
-            None => self.look_up(&subject, scope).await,
+            None => self.look_up(&subject, question.context).await,
         };
         match found {
             Ok(found) => right(found),

@@ -1,4 +1,4 @@
-//! Logins that nobody waits for any more.
+//! Logins that nobody waits for any more, and those that wait for others of their network.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use restante_auth::LoginContext;
 use restante_testkit::eventually;
+use restante_types::ClientAddr;
 
 use crate::world::{ALICE, BOB, CARL, PASSWORD, World, claim, context, told};
 
@@ -73,5 +75,37 @@ async fn a17_logins_dropped_at_every_await_never_lend_an_identity_and_leave_the_
     .await;
     for (name, expected) in users {
         assert_eq!(world.log_in(name, PASSWORD).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a11_a_crowd_of_one_network_leaves_the_directory_to_others() {
+    let world = Arc::new(World::new().await);
+    world.switch.set_delay(Duration::from_hours(1));
+    let log_in = |n: u8, network: &str| {
+        let (world, client) = (Arc::clone(&world), format!("{network}{n}:4711"));
+        tokio::spawn(async move {
+            let context = LoginContext {
+                client: ClientAddr::new(client.parse().unwrap()),
+                ..context()
+            };
+            let name = format!("nobody{n}@one.example");
+            world.verify_on(claim(&name, b"guess"), &context).await
+        })
+    };
+    let mut logins: Vec<_> = (0..100).map(|n| log_in(n, "192.0.2.")).collect();
+    eventually("some are looked up", || world.switch.n_look_ups() > 0).await;
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    let asked = world.switch.n_look_ups();
+    assert!((1..=8).contains(&asked), "{asked} at the same time");
+    logins.push(log_in(100, "198.51.100."));
+    eventually("another network is served", || {
+        world.switch.n_look_ups() == asked + 1
+    })
+    .await;
+    for login in logins {
+        login.abort();
     }
 }

@@ -1,5 +1,6 @@
 //! Large maildrops, large messages, many sessions: what they cost is measured, printed and bounded.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -9,7 +10,7 @@ use restante_testkit::memory::resident_octets;
 use restante_types::Secret;
 
 use crate::support::http::value;
-use crate::support::{Demo, PATIENCE, Pop3, Server, now, restante, succeed, with_database};
+use crate::support::{Demo, PATIENCE, Pop3, Server, eventually, now, restante, succeed, with_database};
 
 const MIB: u64 = 1 << 20;
 
@@ -213,7 +214,15 @@ fn log_in_tls(port: u16, certificate: &Path, user: usize) -> Pop3 {
     pop3
 }
 
-/// What a scrape costs, in words. Sessions have no series of their own: what is scraped is as much as with none.
+/// The names and labels of all series.
+fn series(metrics: &str) -> BTreeSet<String> {
+    let samples = metrics.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned()))
+        .collect()
+}
+
+/// What a scrape costs, in words.
 fn scrape_much(server: &Server) -> String {
     const N: u32 = 300;
     let cpu = |metrics: &str| value(metrics, "process_cpu_seconds_total").unwrap();
@@ -223,7 +232,7 @@ fn scrape_much(server: &Server) -> String {
         last = server.metrics();
     }
     let each = (cpu(&last) - cpu(&first)) / f64::from(N);
-    let n_series = last.lines().filter(|line| !line.starts_with('#')).count();
+    let n_series = series(&last).len();
     format!(
         "a scrape of {n_series} series took {:.2} ms of CPU, which is {:.3} % of a core at one in 10 s",
         each * 1e3,
@@ -247,7 +256,16 @@ fn f21_ten_thousand_idle_tls_sessions_cost_little_and_disturb_nobody() {
     let server = Server::start(&demo, CROWD_LISTENERS, CROWD_LIMITS);
     let (plain_port, tls_port) = (server.ports[0], server.ports[1]);
     let certificate = server.certificate();
-    drop(log_in_tls(tls_port, &certificate, 0));
+    // What the crowd does was done once; the plain one hangs up.
+    drop(log_in_plain(plain_port, 0));
+    let mut first = log_in_tls(tls_port, &certificate, 0);
+    first.stat();
+    first.ok("QUIT");
+    let has_ended = "reason=\"quit\"";
+    eventually("the first session is counted", || {
+        server.metrics().contains(has_ended)
+    });
+    let with_none = series(&server.metrics());
     let before = resident_octets(server.pid());
     let plain = log_in_many(0..PLAIN, |user| log_in_plain(plain_port, user));
     let with_plain = resident_octets(server.pid());
@@ -257,6 +275,12 @@ fn f21_ten_thousand_idle_tls_sessions_cost_little_and_disturb_nobody() {
     });
     let logged_in = begun.elapsed();
     let with_tls = resident_octets(server.pid());
+    let with_all = series(&server.metrics());
+    let added: Vec<_> = with_all.difference(&with_none).collect();
+    assert!(
+        added.is_empty(),
+        "sessions have no series of their own: {added:?}"
+    );
     let begun = now();
     let mut another = log_in_tls(tls_port, &certificate, PLAIN + TLS);
     assert_eq!(another.stat(), (0, 0));
@@ -271,6 +295,12 @@ fn f21_ten_thousand_idle_tls_sessions_cost_little_and_disturb_nobody() {
         tls.len()
     );
     assert!(each_plain.max(each_tls) < 64 * 1024);
+    let with_all = series(&server.metrics());
+    let added: Vec<_> = with_all.difference(&with_none).collect();
+    assert!(
+        added.is_empty(),
+        "sessions have no series of their own: {added:?}"
+    );
     println!("{}", scrape_much(&server));
     for mut session in tls {
         session.ok("NOOP");
