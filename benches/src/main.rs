@@ -1,13 +1,27 @@
 //! What is measured, each as a command: see `benches/README.md`.
 
-#![expect(clippy::print_stdout, reason = "the figures are the result")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the figures are the result"
+)]
 
+mod client;
+mod compare;
+mod corpus;
+mod figures;
+mod load;
+mod pair;
 mod plugins;
+mod process;
 mod refusals;
+mod server;
+mod work;
 
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(about = "Measures Restante: ratios within one run.")]
@@ -18,6 +32,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Measurement {
+    /// Serves messages from memory, for `compare`.
+    #[command(hide = true)]
+    Ceiling(server::ceiling::Arguments),
+    /// What does Restante cost beside Dovecot, on the same work in the same run?
+    Compare(compare::Options),
+    /// What does a server take under load, and is every octet right?
+    Load(load::Options),
     /// What does storage in a plugin cost, and what one that never ends its neighbours?
     Plugins {
         /// How often sessions and messages are read, by turns.
@@ -40,7 +61,34 @@ enum Measurement {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().what {
+    // What was started ends with the measurement.
+    tokio::select! {
+        outcome = Box::pin(measure(Arguments::parse().what)) => outcome,
+        asked = interrupted() => {
+            asked?;
+            anyhow::bail!("interrupted")
+        }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        asked = tokio::signal::ctrl_c() => asked,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn measure(what: Measurement) -> anyhow::Result<()> {
+    // Every session is a file here and a file there.
+    if restante_net::raise_open_file_limit().is_none() {
+        eprintln!("the limit of open files stays as it is");
+    }
+    match what {
+        Measurement::Ceiling(arguments) => server::ceiling::serve(arguments).await,
+        Measurement::Compare(options) => compare::run(options).await,
+        Measurement::Load(options) => load::run(options).await,
         Measurement::Plugins { rounds } => plugins::run(rounds).await,
         Measurement::Refusals {
             times,
