@@ -3,6 +3,7 @@
 mod custody;
 mod delivery;
 mod ledger;
+mod refresh;
 mod repeat;
 mod scene;
 mod snapshot;
@@ -11,6 +12,7 @@ mod update;
 pub use custody::*;
 pub use delivery::*;
 pub use ledger::*;
+pub use refresh::*;
 pub use repeat::*;
 pub use snapshot::*;
 pub use update::*;
@@ -31,6 +33,10 @@ macro_rules! mail_index_cases {
         a_fence_for_an_unknown_maildrop_sees_nothing,
         two_tenants_do_not_meet,
         a_restart_keeps_messages,
+        a_refresh_after_deliveries_and_deletions_is_a_snapshot,
+        a_refresh_sees_what_others_change,
+        a_listing_of_another_past_is_not_gone_on_with,
+        a_refresh_of_a_superseded_fence_sees_nothing,
         commit_removes_exactly_the_marked,
         commit_of_all_empties_the_maildrop,
         commit_of_nothing_removes_nothing,

@@ -7,6 +7,7 @@
 //! another that needs it returns, and a file that got shorter while it was read gives empty pieces without end.
 //! Each of these breaks a promise of [`BlobStore`](restante_store::BlobStore).
 
+mod cached;
 mod directories;
 mod fault;
 mod gate;

@@ -193,7 +193,13 @@ impl BlobStore for LocalBlobStore {
     }
 
     async fn get(&self, key: &BlobKey, range: OctetRange) -> Result<Box<dyn BlobReader>, StoreError> {
+        if range.start > range.end {
+            return Err(StoreError::new(StoreErrorKind::Invalid, "get", STORE));
+        }
         let target = self.place.root.join(key.path());
+        if let Some(reader) = read::open_cached(&target, range, &self.gate) {
+            return Ok(Box::new(reader));
+        }
         let (place, gate) = (Arc::clone(&self.place), self.gate.clone());
         let reader = self
             .gate

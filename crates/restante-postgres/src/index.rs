@@ -89,6 +89,10 @@ impl MailIndex for PgMailIndex {
         snapshot::read(&self.db, fence).await
     }
 
+    async fn refresh(&self, fence: &Fence, known: &Arc<Listing>) -> Result<Arc<Listing>, StoreError> {
+        snapshot::refresh(&self.db, fence, known).await
+    }
+
     async fn commit(
         &self,
         fence: &Fence,

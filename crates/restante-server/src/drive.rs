@@ -407,7 +407,7 @@ impl<'a> Driver<'a> {
         self.account = Some(account.id);
         self.connection.permit.authenticated();
         Ok(Opened {
-            snapshot: Arc::new(snapshot),
+            snapshot,
             may_delete: authenticated.may_delete(),
             expire: Some(hold::expire(policy.expire_days)),
             login_delay: Some(policy.login_delay()),
@@ -425,8 +425,8 @@ impl<'a> Driver<'a> {
         }
         let (ports, settings) = (self.connection.ports, self.connection.settings);
         let (opened, source) = match &hold.messages {
-            Messages::Own(bodies) => {
-                let Some(reference) = bodies.get(message.index()) else {
+            Messages::Own(listing) => {
+                let Some(reference) = listing.body(message) else {
                     return Err(Refusal::NoSuchMessage);
                 };
                 let opened = match ports.suspects.clear(&ports.blobs, reference).await {
@@ -586,7 +586,7 @@ async fn lock(
     ports: &Ports,
     session: SessionId,
     authenticated: &Authenticated,
-) -> Result<(MaildropLock, Snapshot, Messages), Refusal> {
+) -> Result<(MaildropLock, Arc<Snapshot>, Messages), Refusal> {
     let maildrop = authenticated.account().id.maildrop();
     let span = in_session(|| info_span!(target: SPAN_TARGET, "lock"));
     let asked = Instant::now();
@@ -613,7 +613,7 @@ async fn list(
     session: SessionId,
     authenticated: &Authenticated,
     lock: &MaildropLock,
-) -> Result<(Snapshot, Messages), Refusal> {
+) -> Result<(Arc<Snapshot>, Messages), Refusal> {
     let maildrop = authenticated.account().id.maildrop();
     match ports.authenticator.logged_in(authenticated).await {
         Ok(true) => {}
@@ -643,7 +643,7 @@ async fn messages_of(
     ports: &Ports,
     authenticated: &Authenticated,
     lock: &MaildropLock,
-) -> Result<(Snapshot, Messages), StoreError> {
+) -> Result<(Arc<Snapshot>, Messages), StoreError> {
     let (account, policy) = (authenticated.account(), authenticated.policy());
     // A storage that is no longer configured keeps nobody from what other storages have.
     let storage = ports.blobs.id(&account.storage).ok();
@@ -654,11 +654,11 @@ async fn messages_of(
         };
         let newest = policy.listing_messages.map_or(usize::MAX, |n| n as usize);
         let (maildrop, snapshot) = ForeignMaildrop::open(Arc::clone(system), owner, newest).await?;
-        return Ok((snapshot, Messages::Foreign(Arc::new(maildrop))));
+        return Ok((Arc::new(snapshot), Messages::Foreign(Arc::new(maildrop))));
     }
-    let listing = ports.index.snapshot(lock.fence()).await?;
+    let listing = ports.listings.listing(&*ports.index, lock.fence()).await?;
     let listing = window::apply(listing, policy, ports.clock.wall())?;
-    Ok((listing.snapshot, Messages::Own(listing.bodies)))
+    Ok((Arc::clone(&listing.snapshot), Messages::Own(listing)))
 }
 
 async fn give_back(lock: MaildropLock, session: SessionId) {

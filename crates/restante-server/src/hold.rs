@@ -6,7 +6,7 @@ use std::time::Duration;
 use restante_auth::{Authenticated, LiveLogin, Policy, UsageLimiter};
 use restante_lock::MaildropLock;
 use restante_session::Refusal;
-use restante_store::{BodyRef, ForeignMaildrop};
+use restante_store::{ForeignMaildrop, Listing};
 use restante_types::{AccountId, SessionId, TenantId};
 use restante_wire::Expire;
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ pub(crate) struct Hold {
 #[derive(Clone, Debug)]
 pub(crate) enum Messages {
     /// In our own index and storages.
-    Own(Vec<BodyRef>),
+    Own(Arc<Listing>),
     /// In another mail system.
     Foreign(Arc<ForeignMaildrop>),
 }

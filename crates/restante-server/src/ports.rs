@@ -5,12 +5,16 @@ use std::sync::Arc;
 use restante_auth::{Authenticator, TenantTable, UsageLimiter};
 use restante_lock::LockManager;
 use restante_session::Receipts;
-use restante_store::{BlobStores, MailIndex};
+use restante_store::{BlobStores, ListingCache, MailIndex};
 use restante_telemetry::Telemetry;
 use restante_types::{Clock, SystemClock};
 
 use crate::SessionRegistry;
 use crate::suspects::Suspects;
+
+/// How much of memory listings take that were read lately, unless somebody says otherwise: those of a thousand
+/// maildrops with 500 messages each.
+const LISTING_OCTETS: u64 = 64 << 20;
 
 /// The contracts behind which the technologies stand. Shared by all sessions.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub struct Ports {
     pub locks: Arc<dyn LockManager>,
     /// Knows the messages.
     pub index: Arc<dyn MailIndex>,
+    /// Listings that were read lately.
+    pub listings: Arc<ListingCache>,
     /// Keep their octets.
     pub blobs: Arc<BlobStores>,
     /// Counts what accounts and tenants use.
@@ -38,7 +44,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Puts the contracts together, over the system's clock and without sessions.
+    /// Puts the contracts together, over the system's clock and without sessions. 64 MiB of listings are kept.
     pub fn new(
         authenticator: Arc<Authenticator>,
         locks: Arc<dyn LockManager>,
@@ -52,6 +58,7 @@ impl Ports {
             authenticator,
             locks,
             index,
+            listings: Arc::new(ListingCache::new(LISTING_OCTETS)),
             blobs,
             usage,
             tenants,

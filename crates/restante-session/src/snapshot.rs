@@ -18,7 +18,7 @@ pub struct Snapshot {
     octets: Octets,
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Packed {
     id: MessageId,
     octets: Octets,
@@ -56,6 +56,11 @@ impl Snapshot {
     /// The octets of all messages together.
     pub fn octets(&self) -> Octets {
         self.octets
+    }
+
+    /// Memory that it takes.
+    pub fn octets_in_memory(&self) -> usize {
+        self.entries.capacity() * size_of::<Packed>() + self.unique_ids.capacity()
     }
 
     /// The message of that number, if there is one.
@@ -112,6 +117,24 @@ impl SnapshotBuilder {
             unique_ids: Vec::with_capacity(messages.saturating_mul(26)),
             octets: Octets::ZERO,
         })
+    }
+
+    /// The first `n` messages of another list, with room for `more`.
+    pub fn first_of(snapshot: &Snapshot, n: usize, more: usize) -> Self {
+        let n = n.min(snapshot.entries.len());
+        let end = n
+            .checked_sub(1)
+            .map_or(0, |last| snapshot.entries[last].unique_id_end);
+        let mut builder = Self::with_capacity(n.saturating_add(more));
+        let Snapshot {
+            entries,
+            unique_ids,
+            octets,
+        } = &mut builder.0;
+        entries.extend_from_slice(&snapshot.entries[..n]);
+        unique_ids.extend_from_slice(&snapshot.unique_ids[..end as usize]);
+        *octets = entries.iter().map(|entry| entry.octets).sum();
+        builder
     }
 
     /// Adds the next message.

@@ -87,6 +87,7 @@ impl Custody for SqliteMailIndex {
                 n_restored += 1;
             }
         }
+        revise(&mut tx, maildrop).await.map_err(failed(OP))?;
         tx.commit().await.map_err(commit_failed(OP))?;
         Ok(n_restored)
     }
@@ -195,7 +196,16 @@ async fn relocate(
         .bind(not_before)
         .execute(&mut **tx)
         .await?;
+    revise(tx, message.maildrop).await?;
     Ok(Relocated::Done)
+}
+
+async fn revise(tx: &mut Tx, maildrop: MaildropId) -> Result<(), sqlx::Error> {
+    sqlx::query(sql::REVISE)
+        .bind(maildrop.number())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 async fn restore_one(tx: &mut Tx, maildrop: MaildropId, message: MessageId) -> Result<bool, sqlx::Error> {

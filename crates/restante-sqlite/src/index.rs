@@ -2,6 +2,7 @@
 //!
 //! Reads on the readers, writes on the one writer. UPDATE itself is in [`update`]. Start at [`SqliteMailIndex`].
 
+mod listing;
 mod repeat;
 mod update;
 
@@ -10,29 +11,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
 use restante_lock::LockTable;
 use restante_session::DeleteSet;
 use restante_store::{
-    BlobKey, BodyRef, Committed, Delivered, Listing, ListingBuilder, MailIndex, NewMessage, Quota, StorageId,
-    StoreError, StoreErrorKind, Usage, fresh_unique_id,
+    BlobKey, Committed, Delivered, Listing, MailIndex, NewMessage, Quota, StorageId, StoreError,
+    StoreErrorKind, Usage, fresh_unique_id,
 };
-use restante_types::{Clock, Fence, MaildropId, MessageId, Octets, SessionId, UniqueId};
+use restante_types::{Clock, Fence, MaildropId, Octets, SessionId, UniqueId};
 use sqlx::SqliteConnection;
 
 use crate::database::Tx;
 use crate::error::{STORE, commit_failed, failed};
 use crate::lock::Service;
 use crate::values::{
-    Undecodable, blob_from_row, blob_to_row, checksum_from_row, checksum_to_row, count_from_row,
-    count_to_row, limit_from_row, octets_from_row, time_to_row,
+    Undecodable, blob_to_row, checksum_to_row, count_from_row, count_to_row, limit_from_row, octets_from_row,
+    time_to_row,
 };
 use crate::{Sqlite, SqliteLockManager, sql};
-
-/// Room made in advance for a listing at most, whatever the counter says.
-const MOST_IN_ADVANCE: u64 = 1 << 20;
-
-type MessageRow = (i64, String, i64, i64, i64, i64, i64, i64, i64, Vec<u8>);
 
 /// The index of maildrops in one file, and its ledger of blobs.
 pub struct SqliteMailIndex {
@@ -113,15 +108,20 @@ impl fmt::Debug for SqliteMailIndex {
 #[async_trait]
 impl MailIndex for SqliteMailIndex {
     async fn snapshot(&self, fence: &Fence) -> Result<Listing, StoreError> {
-        const OP: &str = "snapshot";
         self.check_held(fence)?;
-        // One transaction: the counters and the rows are of the same moment.
-        let mut tx = self.db.readers().begin().await.map_err(failed(OP))?;
-        let (usage, _) = usage(&mut tx, fence.maildrop, OP).await?;
-        let listing = listing(&mut tx, fence.maildrop, usage)
-            .await
-            .map_err(failed(OP))?;
-        tx.rollback().await.map_err(failed(OP))?;
+        let listing = listing::read(&self.db, fence.maildrop, None).await?;
+        self.check_held(fence)?;
+        Ok(listing)
+    }
+
+    async fn refresh(&self, fence: &Fence, known: &Arc<Listing>) -> Result<Arc<Listing>, StoreError> {
+        self.check_held(fence)?;
+        let state = listing::state(self.db.readers(), fence.maildrop).await?;
+        let listing = if known.is_of(&state) {
+            Arc::clone(known)
+        } else {
+            Arc::new(listing::read(&self.db, fence.maildrop, Some(known)).await?)
+        };
         self.check_held(fence)?;
         Ok(listing)
     }
@@ -241,44 +241,6 @@ fn usage_from_row(
         octets: limit_from_row(most_octets)?.map(Octets),
     };
     Ok((usage, quota))
-}
-
-/// Reads the messages and compares them with the counters: a list that lost a row is damage, not a listing.
-async fn listing(tx: &mut Tx, maildrop: MaildropId, usage: Usage) -> Result<Listing, sqlx::Error> {
-    let room = usage.messages.min(MOST_IN_ADVANCE);
-    let mut listing = ListingBuilder::with_capacity(usize::try_from(room).unwrap_or_default());
-    let mut rows = sqlx::query_as::<_, MessageRow>(sql::SNAPSHOT)
-        .bind(maildrop.number())
-        .bind(maildrop.tenant().get())
-        .fetch(&mut **tx);
-    while let Some(row) = rows.try_next().await? {
-        push(&mut listing, maildrop, row)?;
-    }
-    let listing = listing.finish();
-    let messages = u64::try_from(listing.bodies.len()).unwrap_or(u64::MAX);
-    if messages != usage.messages || listing.snapshot.octets() != usage.octets {
-        return Err(Undecodable("the maildrop's counters differ from its messages").into());
-    }
-    Ok(listing)
-}
-
-fn push(listing: &mut ListingBuilder, maildrop: MaildropId, row: MessageRow) -> Result<(), sqlx::Error> {
-    let (id, unique_id, octets, header_octets, has_dot_lines, needs_utf8, crc64, header_crc64, storage, blob) =
-        row;
-    let body = BodyRef {
-        storage: StorageId(storage),
-        blob: blob_from_row(maildrop.tenant(), &blob)?,
-        octets: octets_from_row(octets)?,
-        header_octets: octets_from_row(header_octets)?,
-        crc64: checksum_from_row(crc64),
-        header_crc64: checksum_from_row(header_crc64),
-        has_dot_lines: has_dot_lines != 0,
-    };
-    let id = MessageId::new(id).ok_or(Undecodable("message"))?;
-    let unique_id = UniqueId::new(unique_id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    listing
-        .push(id, &unique_id, needs_utf8 != 0, body)
-        .map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// Takes the message's unique-id and its reservation.

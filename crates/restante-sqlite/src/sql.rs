@@ -26,10 +26,20 @@ statements! {
         JOIN maildrop m ON m.maildrop_id = a.account_id
         JOIN tenant t ON t.tenant_id = a.tenant_id
         WHERE a.account_id = ?1 AND a.tenant_id = ?2";
+    /// Counters, revision and last message of a maildrop that has an account.
+    MAILDROP_STATE = "SELECT d.messages, d.octets, d.revision, n.message_id, n.blob
+        FROM account a
+        JOIN maildrop d ON d.maildrop_id = a.account_id
+        LEFT JOIN message n ON n.message_id = (
+            SELECT max(m.message_id) FROM message m INDEXED BY message_live
+            WHERE m.maildrop_id = a.account_id AND m.deleted_at IS NULL)
+            AND n.tenant_id = a.tenant_id
+        WHERE a.account_id = ?1 AND a.tenant_id = ?2";
+    /// From a key on.
     SNAPSHOT = "SELECT message_id, unique_id, octets, header_octets, has_dot_lines, needs_utf8, crc64,
             header_crc64, storage_id, blob
         FROM message INDEXED BY message_live
-        WHERE maildrop_id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL
+        WHERE maildrop_id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL AND message_id >= ?3
         ORDER BY message_id";
 
     RESERVE = "INSERT INTO pending_blob (tenant_id, blob, maildrop_id, storage_id, reserved_at)
@@ -67,7 +77,8 @@ statements! {
     DELETE_MESSAGES = "UPDATE message SET deleted_at = ?4
         WHERE message_id IN (SELECT value FROM json_each(?1))
             AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at IS NULL";
-    COUNT_DELETION = "UPDATE maildrop SET messages = messages - ?2, octets = octets - ?3 WHERE maildrop_id = ?1";
+    COUNT_DELETION = "UPDATE maildrop
+        SET messages = messages - ?2, octets = octets - ?3, revision = revision + 1 WHERE maildrop_id = ?1";
 
     CONDEMNED = "SELECT tenant_id, blob, storage_id FROM blob_gc LIMIT ?1";
     LEFT_DUE = "SELECT tenant_id, blob, storage_id FROM blob_left WHERE not_before <= ?1 ORDER BY not_before LIMIT ?2";
@@ -112,6 +123,8 @@ statements! {
     RESTORE = "UPDATE message SET deleted_at = NULL
         WHERE message_id = ?1 AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at IS NOT NULL
         RETURNING octets";
+    /// Something was changed otherwise than by a delivery.
+    REVISE = "UPDATE maildrop SET revision = revision + 1 WHERE maildrop_id = ?1";
     RELOCATE = "UPDATE message SET storage_id = ?6, blob = ?7
         WHERE message_id = ?1 AND tenant_id = ?2 AND maildrop_id = ?3 AND storage_id = ?4 AND blob = ?5";
     LEAVE_BLOB = "INSERT INTO blob_left (tenant_id, blob, storage_id, not_before) VALUES (?1, ?2, ?3, ?4)";
@@ -229,7 +242,7 @@ statements! {
         WHERE account_id = ?1";
     REMOVE_ACCOUNT = "DELETE FROM account WHERE account_id = ?1";
     BURY_MESSAGES = "UPDATE message SET deleted_at = ?2 WHERE maildrop_id = ?1 AND deleted_at IS NULL";
-    EMPTY_MAILDROP = "UPDATE maildrop SET messages = 0, octets = 0 WHERE maildrop_id = ?1";
+    EMPTY_MAILDROP = "UPDATE maildrop SET messages = 0, octets = 0, revision = revision + 1 WHERE maildrop_id = ?1";
     FORGET_UNIQUE_IDS = "DELETE FROM unique_id WHERE maildrop_id = ?1";
 
     /// After an address, at most so many; of an account, of a domain, of a tenant, or of all.

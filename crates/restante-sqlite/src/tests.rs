@@ -11,7 +11,8 @@ use restante_lock::LockManager;
 use restante_message::Measured;
 use restante_session::DeleteSet;
 use restante_store::{
-    BlobLedger, MailIndex, NewMessage, REPEAT_WINDOW, StorageId, StoreError, StoreErrorKind,
+    BlobLedger, Fault, FaultPlan, Faulty, ListingCache, MailIndex, NewMessage, REPEAT_WINDOW, StorageId,
+    StoreError, StoreErrorKind,
 };
 use restante_types::{Clock, MaildropId, MessageNumber, Octets, SessionId, SystemClock, UniqueId};
 use sqlx::{Executor, SqlSafeStr, Statement};
@@ -187,6 +188,37 @@ async fn a_lost_row_is_damage_and_never_a_shorter_list() {
 }
 
 #[tokio::test]
+async fn a_maildrop_that_is_opened_again_is_read_only_as_far_as_it_changed() {
+    let scene = scene().await;
+    let maildrop = scene.maildrop().await;
+    let (index, locks) = scene.serve().await;
+    for _ in 0..2 {
+        scene.deliver(&index, maildrop).await.unwrap();
+    }
+    let fence = locks.open(maildrop, SESSION).await.unwrap();
+    let (index, plan) = (Arc::new(index), Arc::new(FaultPlan::new()));
+    let faulty = Faulty::new(Arc::clone(&index), Arc::clone(&plan));
+    let (kept, none) = (ListingCache::new(1 << 20), ListingCache::new(0));
+    let first = kept.listing(&faulty, &fence).await.unwrap();
+    assert_eq!(none.listing(&faulty, &fence).await.unwrap(), first);
+    let fault = Fault::Before(StoreErrorKind::Unavailable);
+    plan.from(Some("snapshot"), 1, fault);
+    let again = kept.listing(&faulty, &fence).await.unwrap();
+    assert!(Arc::ptr_eq(&again, &first), "nothing changed");
+    // Whoever reads the old rows again meets this.
+    scene.write("PRAGMA ignore_check_constraints = ON").await;
+    scene
+        .write("UPDATE message SET unique_id = 'a b' WHERE message_id = 1")
+        .await;
+    scene.deliver(&index, maildrop).await.unwrap();
+    let grown = kept.listing(&faulty, &fence).await.unwrap();
+    assert_eq!(grown.bodies.len(), 3);
+    assert_eq!(grown.bodies[..2], first.bodies);
+    let refused = none.listing(&faulty, &fence).await.unwrap_err();
+    assert_eq!(refused.kind, StoreErrorKind::Unavailable, "none was kept");
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_fails_the_snapshot() {
     let scene = scene().await;
     let maildrop = scene.maildrop().await;
@@ -214,7 +246,7 @@ async fn a_commit_decided_against_never_happens() {
     let (index, locks) = scene.serve().await;
     scene.deliver(&index, maildrop).await.unwrap();
     let fence = locks.open(maildrop, SESSION).await.unwrap();
-    let snapshot = Arc::new(index.snapshot(&fence).await.unwrap().snapshot);
+    let snapshot = index.snapshot(&fence).await.unwrap().snapshot;
     let deletes = DeleteSet::of(snapshot, MessageNumber::new(1));
     assert_eq!(index.outcome(&fence, SESSION).await.unwrap(), None);
     let late = index.commit(&fence, SESSION, &deletes).await.unwrap_err();
@@ -261,7 +293,7 @@ async fn a_cancelled_commit_is_decided_before_anybody_opens_the_maildrop() {
     let (index, locks) = scene.serve().await;
     scene.deliver(&index, maildrop).await.unwrap();
     let fence = locks.open(maildrop, SESSION).await.unwrap();
-    let snapshot = Arc::new(index.snapshot(&fence).await.unwrap().snapshot);
+    let snapshot = index.snapshot(&fence).await.unwrap().snapshot;
     let deletes = DeleteSet::of(snapshot, MessageNumber::new(1));
     // Another writer keeps the commit waiting until its caller has gone.
     let other = scene.db.begin().await.unwrap();

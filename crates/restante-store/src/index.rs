@@ -1,6 +1,7 @@
 //! The index: which messages exist, in which order, and their removal.
 
 use std::fmt::{Debug, Display};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -55,26 +56,75 @@ pub struct BodyRef {
 }
 
 /// What [`MailIndex::snapshot`] answers: what the session numbers, and where each body lies.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The messages, as the pure session sees them.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// Their bodies, in the same order.
     pub bodies: Vec<BodyRef>,
+    /// The maildrop's revision, where the index counts it.
+    pub revision: Option<u64>,
+}
+
+/// What tells whether a listing that was read earlier is still the maildrop's.
+#[derive(Clone, Copy, Debug)]
+pub struct MaildropState {
+    /// How much it holds.
+    pub usage: Usage,
+    /// How often its messages were changed otherwise than by a delivery: removed, restored, or moved elsewhere.
+    pub revision: u64,
+    /// Its last message. Its blob's key is random: it tells apart what came after a database was put back to an
+    /// earlier time from what had come before.
+    pub last: Option<(MessageId, BlobKey)>,
 }
 
 impl Listing {
+    /// Whether a maildrop that stands so has exactly these messages.
+    pub fn is_of(&self, state: &MaildropState) -> bool {
+        self.revision == Some(state.revision) && self.usage() == state.usage && self.last() == state.last
+    }
+
+    /// Whether the last message of an earlier listing is in its place here too.
+    pub fn goes_on(&self, known: &Self) -> bool {
+        match known.bodies.len().checked_sub(1) {
+            Some(last) => self.bodies.get(last) == known.bodies.last(),
+            None => true,
+        }
+    }
+
+    /// How much these messages are.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            messages: u64::try_from(self.bodies.len()).unwrap_or(u64::MAX),
+            octets: self.snapshot.octets(),
+        }
+    }
+
+    /// Memory that it takes.
+    pub fn octets_in_memory(&self) -> usize {
+        self.snapshot.octets_in_memory() + self.bodies.capacity() * size_of::<BodyRef>()
+    }
+
+    fn last(&self) -> Option<(MessageId, BlobKey)> {
+        let number = MessageNumber::from_index(self.bodies.len().checked_sub(1)?)?;
+        Some((self.snapshot.entry(number)?.id, self.body(number)?.blob))
+    }
+
     /// Where the body of a message lies.
     pub fn body(&self, number: MessageNumber) -> Option<&BodyRef> {
         self.bodies.get(number.index())
     }
 }
 
+/// Room made in advance for a listing at most, whatever the counter says.
+const MOST_IN_ADVANCE: u64 = 1 << 20;
+
 /// Collects a [`Listing`] in POP3 order.
 #[derive(Debug, Default)]
 pub struct ListingBuilder {
     snapshot: SnapshotBuilder,
     bodies: Vec<BodyRef>,
+    revision: Option<u64>,
 }
 
 impl ListingBuilder {
@@ -83,7 +133,36 @@ impl ListingBuilder {
         Self {
             snapshot: SnapshotBuilder::with_capacity(messages),
             bodies: Vec::with_capacity(messages),
+            revision: None,
         }
+    }
+
+    /// An empty listing of a maildrop that holds so much.
+    pub fn of(usage: Usage, revision: u64) -> Self {
+        let room = usize::try_from(usage.messages.min(MOST_IN_ADVANCE)).unwrap_or_default();
+        Self {
+            revision: Some(revision),
+            ..Self::with_capacity(room)
+        }
+    }
+
+    /// Goes on where an earlier listing ended, if only deliveries can have changed the maildrop since: with all of its
+    /// messages but the last, and the key from which on messages are to be read. `None` if nothing can be kept.
+    pub fn after(known: &Listing, state: &MaildropState) -> Option<(Self, MessageId)> {
+        let only_grew =
+            known.revision == Some(state.revision) && known.usage().messages <= state.usage.messages;
+        let (last, _) = known.last().filter(|_| only_grew)?;
+        let kept = known.bodies.len() - 1;
+        let room = usize::try_from(state.usage.messages.min(MOST_IN_ADVANCE)).unwrap_or_default();
+        let more = room.saturating_sub(kept);
+        let mut bodies = Vec::with_capacity(kept + more);
+        bodies.extend_from_slice(&known.bodies[..kept]);
+        let builder = Self {
+            snapshot: SnapshotBuilder::first_of(&known.snapshot, kept, more),
+            bodies,
+            revision: known.revision,
+        };
+        Some((builder, last))
     }
 
     /// Adds the next message.
@@ -106,8 +185,9 @@ impl ListingBuilder {
     pub fn finish(mut self) -> Listing {
         self.bodies.shrink_to_fit();
         Listing {
-            snapshot: self.snapshot.finish(),
+            snapshot: Arc::new(self.snapshot.finish()),
             bodies: self.bodies,
+            revision: self.revision,
         }
     }
 }
@@ -183,6 +263,16 @@ pub trait MailIndex: Display + Debug + Send + Sync {
     /// # Errors
     /// `Fenced` if a later session holds the maildrop.
     async fn snapshot(&self, fence: &Fence) -> Result<Listing, StoreError>;
+
+    /// The same for somebody who has an earlier listing of this maildrop: what cannot have changed since is not read
+    /// again. Answers `known` itself if nothing has.
+    ///
+    /// # Errors
+    /// As [`MailIndex::snapshot`].
+    async fn refresh(&self, fence: &Fence, known: &Arc<Listing>) -> Result<Arc<Listing>, StoreError> {
+        let _ = known;
+        self.snapshot(fence).await.map(Arc::new)
+    }
 
     /// Removes exactly the messages of `deletes`, or nothing, and returns once that is durable.
     ///

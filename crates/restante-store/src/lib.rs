@@ -16,6 +16,7 @@ mod foreign;
 mod index;
 mod key_value;
 mod limit;
+mod listing_cache;
 mod memory_blob;
 mod memory_foreign;
 mod memory_index;
@@ -42,11 +43,12 @@ pub use failpoint::failpoint;
 pub use faulty::{Fault, FaultPlan, Faulty};
 pub use foreign::{ForeignEntry, ForeignMaildrop, ForeignMaildrops, Owner};
 pub use index::{
-    BlobLedger, BodyRef, Committed, Condemned, Delivered, Listing, ListingBuilder, MailIndex, NewMessage,
-    Quota, REPEAT_WINDOW, Usage,
+    BlobLedger, BodyRef, Committed, Condemned, Delivered, Listing, ListingBuilder, MailIndex, MaildropState,
+    NewMessage, Quota, REPEAT_WINDOW, Usage,
 };
 pub use key_value::{KeySpace, KeyValueStore, MemoryKeyValueStore};
 pub use limit::Limit;
+pub use listing_cache::ListingCache;
 pub use memory_blob::MemoryBlobStore;
 pub use memory_foreign::MemoryForeignMaildrops;
 pub use memory_index::MemoryMailIndex;

@@ -70,7 +70,7 @@ impl Scene {
         let session = SessionId::from_octets([9; 16]);
         let fence = self.locks.open(self.maildrop, session).await.unwrap();
         let listing = self.index.snapshot(&fence).await.unwrap();
-        let deletes = DeleteSet::of(Arc::new(listing.snapshot), MessageNumber::new(number));
+        let deletes = DeleteSet::of(listing.snapshot, MessageNumber::new(number));
         self.index.commit(&fence, session, &deletes).await.unwrap();
         self.locks.release(&fence).await.unwrap();
     }

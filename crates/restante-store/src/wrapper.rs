@@ -26,6 +26,15 @@ macro_rules! index_through_call {
                 self.call("snapshot", 0, self.inner.snapshot(fence)).await
             }
 
+            async fn refresh(
+                &self,
+                fence: &restante_types::Fence,
+                known: &std::sync::Arc<$crate::Listing>,
+            ) -> Result<std::sync::Arc<$crate::Listing>, $crate::StoreError> {
+                self.call("refresh", 0, self.inner.refresh(fence, known))
+                    .await
+            }
+
             async fn commit(
                 &self,
                 fence: &restante_types::Fence,

@@ -235,7 +235,7 @@ async fn slow_commit(n_messages: u32, n_deletes: u32, wait: Duration) -> Result<
     let session = SessionId::from_octets([1; 16]);
     let locks = MemoryLockManager::new(table);
     let fence = locks.open(maildrop, session).await.unwrap();
-    let snapshot = Arc::new(timeout.snapshot(&fence).await.unwrap().snapshot);
+    let snapshot = timeout.snapshot(&fence).await.unwrap().snapshot;
     let deletes = DeleteSet::of(snapshot, (1..=n_deletes).filter_map(MessageNumber::new));
     let committed = timeout.commit(&fence, session, &deletes).await;
     committed
@@ -384,7 +384,7 @@ async fn a_commit_whose_answer_is_lost_is_found_by_its_outcome() {
         .await
         .unwrap();
     let listing = faulty.snapshot(&fence).await.unwrap();
-    let deletes = DeleteSet::new(Arc::new(listing.snapshot));
+    let deletes = DeleteSet::new(listing.snapshot);
     plan.once(Some("commit"), 1, Fault::After(StoreErrorKind::Unknown));
     let lost = faulty.commit(&fence, session, &deletes).await.unwrap_err();
     assert!(lost.kind.outcome_unknown());

@@ -48,6 +48,10 @@ pub struct Limits {
     /// octets.
     #[schemars(range(min = 1024, max = 65_536))]
     pub sasl_line_octets: u32,
+    /// Memory for listings of maildrops that were opened lately, in MiB: of a maildrop that is opened again only what
+    /// came since is read. A message takes about 125 octets. 0 keeps none.
+    #[schemars(range(min = 0, max = 65_536))]
+    pub listing_cache_mib: u32,
 }
 
 impl Default for Limits {
@@ -66,6 +70,7 @@ impl Default for Limits {
             failed_logins: 3,
             command_line_octets: 512,
             sasl_line_octets: 16_384,
+            listing_cache_mib: 64,
         }
     }
 }

@@ -14,10 +14,13 @@ use super::scene::{
 use crate::MailIndexFixture;
 use crate::sample::{STORAGE, message};
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
 /// Everything stored, a few at a time.
-async fn stored(fixture: &impl MailIndexFixture, maildrop: Option<MaildropId>) -> Vec<StoredMessage> {
+pub(super) async fn stored(
+    fixture: &impl MailIndexFixture,
+    maildrop: Option<MaildropId>,
+) -> Vec<StoredMessage> {
     let mut all: Vec<StoredMessage> = Vec::new();
     loop {
         let after = all.last().map(|message| message.id);
@@ -39,7 +42,7 @@ fn stored_sizes(messages: &[StoredMessage]) -> Vec<u64> {
 }
 
 /// Moves a message, as a tool does that has copied its octets.
-async fn relocate(
+pub(super) async fn relocate(
     fixture: &impl MailIndexFixture,
     message: &StoredMessage,
     storage: StorageId,

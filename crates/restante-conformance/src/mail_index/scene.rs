@@ -96,7 +96,7 @@ pub(super) async fn sizes(fixture: &impl MailIndexFixture, maildrop: MaildropId)
 /// Marks the messages of these numbers.
 pub(super) fn marks(listing: Listing, numbers: impl IntoIterator<Item = u32>) -> DeleteSet {
     let numbers = numbers.into_iter().filter_map(MessageNumber::new);
-    DeleteSet::of(Arc::new(listing.snapshot), numbers)
+    DeleteSet::of(listing.snapshot, numbers)
 }
 
 /// Opens the maildrop and marks messages.

@@ -152,7 +152,7 @@ pub async fn two_tenants_do_not_meet(fixture: &mut impl MailIndexFixture) {
         let mut wrong = fence;
         wrong.maildrop = stranger;
         assert!(fixture.index().snapshot(&wrong).await.is_err());
-        let deletes = DeleteSet::of(listing.snapshot.into(), [MessageNumber::FIRST]);
+        let deletes = DeleteSet::of(listing.snapshot, [MessageNumber::FIRST]);
         let session = crate::sample::session(1);
         assert!(fixture.index().commit(&wrong, session, &deletes).await.is_err());
     }

@@ -23,6 +23,8 @@ enum Break {
     NoFence,
     FenceComparedBefore,
     SnapshotUnfenced,
+    RefreshAnswersTheKnown,
+    RefreshBelievesTheCounters,
     RemovesOthers,
     RemovesHalf,
     RemovesNothing,
@@ -116,7 +118,7 @@ impl Broken {
             _ => marked.len(),
         };
         if self.how == Break::RemovesOthers || (self.how == Break::RemovesNewMail && !marked.is_empty()) {
-            let now = Arc::new(self.listing(maildrop).await?.snapshot);
+            let now = self.listing(maildrop).await?.snapshot;
             let n_seen = deletes.snapshot().len();
             let every = (0..now.len()).filter_map(MessageNumber::from_index);
             let new = |number: &MessageNumber| number.index() >= n_seen;
@@ -167,6 +169,16 @@ impl MailIndex for Broken {
             return fail(StoreErrorKind::Fenced);
         }
         Ok(rewritten(&self.listing(fence.maildrop).await?, self.how))
+    }
+
+    async fn refresh(&self, fence: &Fence, known: &Arc<Listing>) -> Result<Arc<Listing>, StoreError> {
+        let now = Arc::new(self.snapshot(fence).await?);
+        let is_believed = match self.how {
+            Break::RefreshAnswersTheKnown => true,
+            Break::RefreshBelievesTheCounters => known.usage() == now.usage(),
+            _ => false,
+        };
+        Ok(if is_believed { Arc::clone(known) } else { now })
     }
 
     async fn commit(
@@ -352,6 +364,14 @@ mutant!(a_fence_compared_before_the_step_is_noticed: FenceComparedBefore, [
 ]);
 mutant!(a_snapshot_without_a_fence_is_noticed: SnapshotUnfenced, [
     "a_released_fence_sees_nothing", "a_superseded_fence_sees_nothing",
+    "a_refresh_of_a_superseded_fence_sees_nothing",
+]);
+mutant!(a_refresh_that_sees_no_change_is_noticed: RefreshAnswersTheKnown, [
+    "a_refresh_after_deliveries_and_deletions_is_a_snapshot", "a_refresh_sees_what_others_change",
+]);
+mutant!(a_refresh_that_believes_the_counters_is_noticed: RefreshBelievesTheCounters, [
+    "a_refresh_after_deliveries_and_deletions_is_a_snapshot", "a_refresh_sees_what_others_change",
+    "a_listing_of_another_past_is_not_gone_on_with",
 ]);
 mutant!(a_commit_that_removes_others_is_noticed: RemovesOthers, [
     "commit_removes_exactly_the_marked", "commit_of_nothing_removes_nothing",

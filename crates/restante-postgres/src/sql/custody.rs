@@ -38,7 +38,8 @@ statements! {
             RETURNING octets),
         counted AS (
             SELECT count(*) AS messages, coalesce(sum(octets), 0)::bigint AS octets FROM back)
-        UPDATE maildrop d SET messages = d.messages + counted.messages, octets = d.octets + counted.octets
+        UPDATE maildrop d SET messages = d.messages + counted.messages, octets = d.octets + counted.octets,
+            revision = d.revision + 1
         FROM counted WHERE d.maildrop_id = $1 AND d.tenant_id = $2
         RETURNING counted.messages";
 
@@ -61,6 +62,8 @@ statements! {
             RETURNING 1),
         moved AS (
             UPDATE message m SET storage_id = $6, blob = $7 FROM found, taken WHERE m.message_id = found.message_id),
+        revised AS (
+            UPDATE maildrop d SET revision = d.revision + 1 FROM taken WHERE d.maildrop_id = $3 AND d.tenant_id = $2),
         old AS (
             INSERT INTO blob_left (tenant_id, blob, storage_id, not_before)
             SELECT found.tenant_id, found.blob, found.storage_id,

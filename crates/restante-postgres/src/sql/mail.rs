@@ -29,14 +29,23 @@ statements! {
         JOIN tenant t ON t.tenant_id = a.tenant_id
         WHERE a.account_id = $1 AND a.tenant_id = $2
         FOR NO KEY UPDATE OF m";
-    /// The fence, the counters and the messages at one moment. No row: the fence holds no more. An empty maildrop is
-    /// one row without a message.
-    SNAPSHOT = "SELECT d.maildrop_id, d.messages, d.octets, m.message_id, m.unique_id, m.octets, m.header_octets,
-            m.has_dot_lines, m.needs_utf8, m.crc64, m.header_crc64, m.storage_id, m.blob
+    /// The fence, the counters, the revision and the last message at one moment. No row: the fence holds no more.
+    MAILDROP_STATE = "SELECT d.maildrop_id, d.messages, d.octets, d.revision, n.message_id, n.blob
+        FROM maildrop d
+        JOIN maildrop_lock l ON l.maildrop_id = d.maildrop_id AND l.token = $3 AND l.session_id IS NOT NULL
+        LEFT JOIN LATERAL (
+            SELECT m.message_id, m.blob FROM message m
+            WHERE m.maildrop_id = d.maildrop_id AND m.tenant_id = d.tenant_id AND m.deleted_at IS NULL
+            ORDER BY m.message_id DESC LIMIT 1) n ON true
+        WHERE d.maildrop_id = $1 AND d.tenant_id = $2";
+    /// The fence, the counters and the messages from a key on, at one moment. No row: the fence holds no more. Without
+    /// such messages it is one row without a message.
+    SNAPSHOT = "SELECT d.maildrop_id, d.messages, d.octets, d.revision, m.message_id, m.unique_id, m.octets,
+            m.header_octets, m.has_dot_lines, m.needs_utf8, m.crc64, m.header_crc64, m.storage_id, m.blob
         FROM maildrop d
         JOIN maildrop_lock l ON l.maildrop_id = d.maildrop_id AND l.token = $3 AND l.session_id IS NOT NULL
         LEFT JOIN message m ON m.maildrop_id = d.maildrop_id AND m.tenant_id = d.tenant_id
-            AND m.deleted_at IS NULL
+            AND m.deleted_at IS NULL AND m.message_id >= $4
         WHERE d.maildrop_id = $1 AND d.tenant_id = $2
         ORDER BY m.message_id";
 
@@ -78,7 +87,8 @@ statements! {
         counted AS (
             SELECT count(*) AS messages, coalesce(sum(octets), 0)::bigint AS octets FROM deleted),
         maildrop_counted AS (
-            UPDATE maildrop d SET messages = d.messages - counted.messages, octets = d.octets - counted.octets
+            UPDATE maildrop d SET messages = d.messages - counted.messages, octets = d.octets - counted.octets,
+                revision = d.revision + 1
             FROM counted WHERE d.maildrop_id = $1 AND d.tenant_id = $2 AND counted.messages > 0)
         INSERT INTO update_log (session_id, maildrop_id, token, n_deleted, at)
         SELECT $4, $1, $3, counted.messages, clock_timestamp() FROM fence, counted
@@ -127,7 +137,8 @@ statements! {
             UPDATE message m SET deleted_at = clock_timestamp() FROM due
             WHERE m.message_id = due.message_id AND m.deleted_at IS NULL RETURNING m.maildrop_id, m.octets),
         counted AS (
-            UPDATE maildrop d SET messages = d.messages - g.messages, octets = d.octets - g.octets
+            UPDATE maildrop d SET messages = d.messages - g.messages, octets = d.octets - g.octets,
+                revision = d.revision + 1
             FROM (SELECT maildrop_id, count(*) AS messages, sum(octets)::bigint AS octets FROM gone
                 GROUP BY maildrop_id) g
             WHERE d.maildrop_id = g.maildrop_id)

@@ -61,7 +61,7 @@ impl Caller {
             return false;
         };
         let set = (0..usize::try_from(SET).unwrap()).filter_map(MessageNumber::from_index);
-        let deletes = DeleteSet::of(Arc::new(listing.snapshot), set);
+        let deletes = DeleteSet::of(listing.snapshot, set);
         let committed = self.index.commit(&fence, session, &deletes).await;
         let was_answered = committed.is_ok();
         let receipt = match committed {

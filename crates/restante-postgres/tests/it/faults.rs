@@ -1,6 +1,5 @@
 //! UPDATE and delivery while the way to the database fails.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use restante_lock::LockManager;
@@ -49,7 +48,7 @@ impl Way {
     async fn open_and_mark(&self, n: u64) -> (Fence, DeleteSet) {
         let fence = self.locks.open(self.maildrop, session(n)).await.unwrap();
         let snapshot = self.scene.index().snapshot(&fence).await.unwrap().snapshot;
-        (fence, DeleteSet::of(Arc::new(snapshot), MessageNumber::new(1)))
+        (fence, DeleteSet::of(snapshot, MessageNumber::new(1)))
     }
 
     async fn messages(&self) -> u64 {

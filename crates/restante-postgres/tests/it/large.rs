@@ -1,6 +1,5 @@
 //! A maildrop of 100,000 messages: listed in order, deleted in one step.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use restante_lock::LockManager;
@@ -42,7 +41,7 @@ async fn a_hundred_thousand_messages_are_listed_and_deleted_in_one_step() {
         .entry(MessageNumber::from_index(n_messages - 1).unwrap());
     assert_eq!(last.unwrap().unique_id, format!("fill-{n_messages}"));
     let all = (0..n_messages).filter_map(MessageNumber::from_index);
-    let deletes = DeleteSet::of(Arc::new(listing.snapshot), all);
+    let deletes = DeleteSet::of(listing.snapshot, all);
     let start = tokio::time::Instant::now();
     let receipt = index.commit(&fence, session(1), &deletes).await.unwrap();
     println!("commit of {n_messages}: {:?}", start.elapsed());
@@ -74,7 +73,7 @@ async fn many_deletions_are_given_more_time_than_one_statement_has() {
     let locks = scene.frontend("a").await;
     for (n_deletes, is_done) in [(1, false), (N, true)] {
         let fence = locks.open(maildrop, session(n_deletes.into())).await.unwrap();
-        let snapshot = Arc::new(scene.index().snapshot(&fence).await.unwrap().snapshot);
+        let snapshot = scene.index().snapshot(&fence).await.unwrap().snapshot;
         let numbers = (1..=n_deletes).filter_map(MessageNumber::new);
         let deletes = DeleteSet::of(snapshot, numbers);
         let committed = index.commit(&fence, session(n_deletes.into()), &deletes).await;

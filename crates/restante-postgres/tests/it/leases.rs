@@ -1,6 +1,5 @@
 //! Frontends that die, stall and come back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use restante_lock::{LockError, LockManager};
@@ -37,7 +36,7 @@ async fn scene_with_mail() -> (Scene, MaildropId) {
 
 async fn first_message(scene: &Scene, fence: &Fence) -> DeleteSet {
     let snapshot = scene.index().snapshot(fence).await.unwrap().snapshot;
-    DeleteSet::of(Arc::new(snapshot), MessageNumber::new(1))
+    DeleteSet::of(snapshot, MessageNumber::new(1))
 }
 
 async fn messages(scene: &Scene, maildrop: MaildropId) -> u64 {

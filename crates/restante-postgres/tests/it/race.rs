@@ -91,7 +91,7 @@ async fn race(openings: u64, is_fenced: bool) -> (Tally, u64) {
                         tally.fenced += 1;
                         continue;
                     };
-                    let deletes = DeleteSet::of(Arc::new(listing.snapshot), MessageNumber::new(1));
+                    let deletes = DeleteSet::of(listing.snapshot, MessageNumber::new(1));
                     let newest_before = newest.load(Ordering::SeqCst);
                     let committed = if is_fenced {
                         scene

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use restante_lock::LockManager;
 use restante_session::DeleteSet;
@@ -116,7 +115,7 @@ async fn serve_until_killed(path: &std::path::Path) -> ! {
             say(&format!("delivered {unique_id}"));
         }
         let fence = locks.open(maildrop, session(process, n)).await.unwrap();
-        let snapshot = Arc::new(index.snapshot(&fence).await.unwrap().snapshot);
+        let snapshot = index.snapshot(&fence).await.unwrap().snapshot;
         let deletes = DeleteSet::of(snapshot, (0..SET).filter_map(MessageNumber::from_index));
         let ids: Vec<&str> = deletes.iter().map(|entry| entry.unique_id).collect();
         say(&format!("deletes {}", ids.join(",")));

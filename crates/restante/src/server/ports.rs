@@ -11,6 +11,7 @@ use restante_config::Config;
 use restante_net::CertificateStore;
 use restante_oauth::{OauthLimits, OauthOptions, OauthVerifier};
 use restante_server::{LastSeen, Oversight, Ports};
+use restante_store::ListingCache;
 use restante_telemetry::{Gauge, Telemetry};
 use restante_types::{Clock as _, SystemClock};
 
@@ -53,7 +54,7 @@ pub(super) async fn ports(
     let locks = locks.ok_or_else(|| Failure::setup_text("the database was not opened to serve"))?;
     let (index, blobs) = (Arc::clone(&backends.index), Arc::clone(&backends.blobs));
     let tenants = Arc::new(TenantTable::new());
-    Ok(Ports::new(
+    let mut ports = Ports::new(
         Arc::new(authenticator),
         locks,
         index,
@@ -61,7 +62,9 @@ pub(super) async fn ports(
         limiter,
         tenants,
         telemetry.clone(),
-    ))
+    );
+    ports.listings = Arc::new(ListingCache::new(u64::from(config.limits.listing_cache_mib) << 20));
+    Ok(ports)
 }
 
 /// What checks access tokens.
