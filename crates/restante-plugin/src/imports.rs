@@ -35,16 +35,20 @@ impl log::Host for Guest {
 }
 
 impl Guest {
-    /// Tells how many lines were too many. Asked after every call.
+    /// Tells how many lines were too many: all of them in the metrics, in the log no more than once a second. Asked after
+    /// every call.
     pub(crate) fn tell_dropped_lines(&mut self) {
         let n_dropped = self.log.take_dropped();
-        if n_dropped > 0 {
+        if n_dropped == 0 {
+            return;
+        }
+        self.terms.telemetry.emit(LogLinesDropped {
+            plugin: &self.terms.name,
+            n_dropped,
+        });
+        if self.log.may_tell() {
             let (storage, tenant) = (&*self.space.storage, self.space.tenant);
             warn!(storage, %tenant, dropped = n_dropped, "the plugin logs too much");
-            self.terms.telemetry.emit(LogLinesDropped {
-                plugin: &self.terms.name,
-                n_dropped,
-            });
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct LogGate {
     since: Instant,
     passed: u32,
     dropped: u64,
+    /// Whether it was said in this second that lines are dropped: the plugin must not make the host say so at will.
+    told: bool,
 }
 
 impl LogGate {
@@ -23,15 +25,13 @@ impl LogGate {
             since: Instant::now(),
             passed: 0,
             dropped: 0,
+            told: false,
         }
     }
 
     /// The line to write; `None` for one too many.
     pub(crate) fn admit(&mut self, text: &str) -> Option<String> {
-        if self.since.elapsed() >= Duration::from_secs(1) {
-            self.since = Instant::now();
-            self.passed = 0;
-        }
+        self.roll();
         if self.passed >= RATE {
             self.dropped += 1;
             return None;
@@ -43,6 +43,21 @@ impl LogGate {
     /// How many were dropped since this was asked.
     pub(crate) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
+    }
+
+    /// Whether the host may say that lines were dropped: once a second.
+    pub(crate) fn may_tell(&mut self) -> bool {
+        self.roll();
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    /// Begins the next second where one is over.
+    fn roll(&mut self) {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            self.since = Instant::now();
+            self.passed = 0;
+            self.told = false;
+        }
     }
 }
 
@@ -87,5 +102,22 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(gate.admit("line").as_deref(), Some("line"));
         assert_eq!((gate.take_dropped(), gate.take_dropped()), (36, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_often_lines_are_dropped_it_may_be_told_once_a_second() {
+        let mut gate = LogGate::new();
+        for second in 0..3 {
+            let mut n_told = 0;
+            // Calls that each log a line too many.
+            for _ in 0..50 {
+                while gate.admit("line").is_some() {}
+                assert_eq!(gate.take_dropped(), 1);
+                n_told += u32::from(gate.may_tell());
+            }
+            assert_eq!(n_told, 1, "in second {second}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(gate.may_tell(), "a second begins without a line too");
     }
 }

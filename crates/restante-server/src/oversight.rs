@@ -12,12 +12,13 @@ use restante_auth::{
 };
 use restante_lock::LockManager;
 use restante_types::{Clock, SessionId};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::SessionRegistry;
 
-/// How often the directory is asked without being woken: a missed wake-up costs no more than this.
+/// How often the locks are looked at, and the directory is asked without being woken: a missed wake-up costs no more than
+/// this.
 const EVERY: Duration = Duration::from_secs(20);
 /// Changes that come in a burst are looked at together.
 const CALM: Duration = Duration::from_millis(250);
@@ -95,12 +96,12 @@ impl Oversight {
     /// Safe.
     pub async fn run(self) {
         let mut changes = self.directory.changes();
-        let mut renewed = Instant::now();
+        let (mut parted, mut renewed) = (Instant::now(), Instant::now());
         loop {
             tokio::select! {
                 // An error means that the directory wakes nobody.
                 Ok(()) = changes.changed() => sleep(CALM).await,
-                () = sleep(EVERY) => {}
+                () = sleep_until(parted + EVERY) => {}
             }
             changes.mark_unchanged();
             let refreshed = self.refresh().await;
@@ -114,7 +115,11 @@ impl Oversight {
             if refreshed.is_ok() && judged.is_ok() {
                 self.seen.now();
             }
-            self.part().await;
+            // Not at every change: how busy the directory is says nothing about the locks.
+            if parted.elapsed() >= EVERY {
+                self.part().await;
+                parted = Instant::now();
+            }
             if renewed.elapsed() >= RENEW_EVERY {
                 renewed = Instant::now();
                 self.renew().await;
@@ -159,7 +164,6 @@ impl Oversight {
                 }
             };
             for (session, _) in some.iter().filter(|(_, fence)| superseded.contains(fence)) {
-                info!(%session, "maildrop lost; the session ends");
                 self.sessions.supersede(*session);
             }
         }

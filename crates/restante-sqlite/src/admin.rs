@@ -103,7 +103,7 @@ impl<'d> Act<'d> {
             client: None,
             detail,
         };
-        append(&mut self.tx, &line).await
+        append(&mut self.tx, &[line]).await
     }
 }
 

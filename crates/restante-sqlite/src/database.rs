@@ -91,7 +91,9 @@ impl Sqlite {
                 // process the rollbacks that are due first.
                 .after_release(|conn, _| {
                     Box::pin(async move {
-                        conn.ping().await?;
+                        if conn.is_in_transaction() {
+                            conn.ping().await?;
+                        }
                         Ok(!conn.is_in_transaction())
                     })
                 })

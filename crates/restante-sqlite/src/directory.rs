@@ -9,6 +9,7 @@ use restante_auth::{
     NewPassword, Recipient, Roster, Standing,
 };
 use restante_types::{AccountId, Clock, Secret, TenantId};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::changes::Changes;
@@ -165,7 +166,7 @@ impl Directory for SqliteDirectory {
             client: None,
             detail: name,
         };
-        append(&mut tx, &line).await?;
+        append(&mut tx, &[line]).await?;
         tx.commit().await.map_err(directory_failed)?;
         Ok(true)
     }
@@ -238,9 +239,7 @@ impl Directory for SqliteDirectory {
             return Ok(());
         }
         let mut tx = self.db.begin().await.map_err(directory_failed)?;
-        for record in records {
-            append(&mut tx, record).await?;
-        }
+        append(&mut tx, records).await?;
         tx.commit().await.map_err(directory_failed)
     }
 }
@@ -279,20 +278,30 @@ async fn note_last_use(tx: &mut Tx, note: &LoginNote, now: i64) -> Result<(), sq
 }
 
 /// Appends a line to the audit. What is too long for it is cut off: a line that says less is better than none.
-pub(crate) async fn append(tx: &mut Tx, record: &AuditRecord) -> Result<(), DirectoryError> {
+pub(crate) async fn append(tx: &mut Tx, records: &[AuditRecord]) -> Result<(), DirectoryError> {
+    // One statement for all: each is a change of threads.
+    let rows: Vec<_> = records.iter().map(row).collect();
+    let rows = serde_json::to_string(&rows)
+        .map_err(|error| DirectoryError::unavailable("the records cannot be written").because(error))?;
     sqlx::query(sql::RECORD)
-        .bind(time_to_row(record.at))
-        .bind(shortened(&record.actor, 200))
-        .bind(record.action.as_str())
-        .bind(record.tenant.map(TenantId::get))
-        .bind(record.account.map(AccountId::number))
-        .bind(record.session.map(|session| session.octets().to_vec()))
-        .bind(record.client.map(|client| client.to_string()))
-        .bind(shortened(&record.detail, 1000))
+        .bind(rows)
         .execute(&mut **tx)
         .await
         .map_err(directory_failed)?;
     Ok(())
+}
+
+fn row(record: &AuditRecord) -> impl Serialize {
+    (
+        time_to_row(record.at),
+        shortened(&record.actor, 200),
+        record.action.as_str(),
+        record.tenant.map(TenantId::get),
+        record.account.map(AccountId::number),
+        record.session.map(|session| session.to_string()),
+        record.client.map(|client| client.to_string()),
+        shortened(&record.detail, 1000),
+    )
 }
 
 /// At most so many octets of a text.

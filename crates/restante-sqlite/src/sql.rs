@@ -277,8 +277,11 @@ statements! {
         FROM certificate c WHERE ?1 IS NULL OR c.tenant_id = ?1 ORDER BY c.certificate_id";
     REMOVE_CERTIFICATE = "DELETE FROM certificate WHERE certificate_id = ?1 AND tenant_id = ?2";
 
+    /// `?1` is a JSON array of rows.
     RECORD = "INSERT INTO audit (at, actor, action, tenant_id, account_id, session_id, client, detail)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, unhex(value ->> 5), value ->> 6,
+            value ->> 7
+        FROM json_each(?1) ORDER BY key";
     /// Of a tenant, of an account, of a kind, before a key, at most so many.
     AUDIT = "SELECT audit_id, at, actor, action, tenant_id, account_id, session_id, client, detail
         FROM audit

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches};
 use restante_admin::{AdminClient, AdminClientOptions, StorageFacts};
 use restante_auth::{Account, DirectoryAdmin};
 use restante_config::Config;
@@ -17,13 +19,30 @@ use crate::cli::ConfigArg;
 use crate::output::Failure;
 use crate::password;
 
-/// Where to work.
+/// Where to work: what is typed, and else what the environment says.
+#[derive(Debug)]
+pub(crate) enum At {
+    /// On what a configuration names.
+    Near(PathBuf),
+    /// Through a server.
+    Far(AdminPort),
+}
+
+/// The admin interface of a server.
+#[derive(Debug)]
+pub(crate) struct AdminPort {
+    url: String,
+    token_file: PathBuf,
+    ca_file: Option<PathBuf>,
+}
+
+/// How the place is named.
 #[derive(Args, Debug)]
-pub(crate) struct At {
+struct Named {
     #[command(flatten)]
     config: ConfigArg,
     /// Work through the admin interface of this server, without a configuration: https://..., or http:// to loopback
-    #[arg(long, value_name = "URL", env = "RESTANTE_SERVER", requires = "token_file")]
+    #[arg(long, value_name = "URL", env = "RESTANTE_SERVER")]
     server: Option<String>,
     /// The token for it: the first line of a file
     #[arg(long, value_name = "FILE", env = "RESTANTE_TOKEN_FILE")]
@@ -31,6 +50,46 @@ pub(crate) struct At {
     /// Certificates (PEM) that are trusted for it besides the system's
     #[arg(long, value_name = "FILE", env = "RESTANTE_CA_FILE")]
     ca_file: Option<PathBuf>,
+}
+
+/// By hand, since it matters whether a value was typed: no command may work elsewhere than it says.
+impl FromArgMatches for At {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let named = Named::from_arg_matches(matches)?;
+        let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let conflict = |why: &str| Err(clap::Error::raw(ErrorKind::ArgumentConflict, why));
+        if is_typed("config") && is_typed("server") {
+            return conflict("--config works here and --server elsewhere: name one of them\n");
+        }
+        let server = named.server.filter(|_| !is_typed("config"));
+        match (server, named.token_file) {
+            (Some(url), Some(token_file)) => Ok(Self::Far(AdminPort {
+                url,
+                token_file,
+                ca_file: named.ca_file,
+            })),
+            (Some(_), None) => conflict("--server needs a --token-file\n"),
+            (None, _) if is_typed("token_file") || is_typed("ca_file") => {
+                conflict("--token-file and --ca-file are for a server: name it with --server\n")
+            }
+            (None, _) => Ok(Self::Near(named.config.config)),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for At {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Named::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Named::augment_args_for_update(command)
+    }
 }
 
 /// What a command works on.
@@ -49,37 +108,37 @@ pub(crate) struct Near {
 
 impl At {
     pub(crate) async fn open(&self) -> Result<Administration, Failure> {
-        if let Some(client) = self.client()? {
-            return Ok(Administration::Far(client));
+        match self {
+            Self::Near(config) => {
+                let (config, backends) = crate::command::open(config).await?;
+                Ok(Administration::Near(Box::new(Near { config, backends })))
+            }
+            Self::Far(port) => Ok(Administration::Far(port.client()?)),
         }
-        let (config, backends) = crate::command::open(&self.config.config).await?;
-        Ok(Administration::Near(Box::new(Near { config, backends })))
     }
 
-    /// The server, if one is named.
-    fn client(&self) -> Result<Option<AdminClient>, Failure> {
-        let (Some(url), Some(token_file)) = (&self.server, &self.token_file) else {
-            return Ok(None);
-        };
-        let token = password::first_line_of(token_file).map_err(Failure::setup)?;
+    /// The storages, without opening any.
+    pub(crate) async fn storages(&self) -> Result<Vec<StorageFacts>, Failure> {
+        match self {
+            Self::Near(config) => Ok(configured(&crate::command::load(config)?).collect()),
+            Self::Far(port) => Ok(port.client()?.storages().await?),
+        }
+    }
+}
+
+impl AdminPort {
+    fn client(&self) -> Result<AdminClient, Failure> {
+        let token = password::first_line_of(&self.token_file).map_err(Failure::setup)?;
         let token = str::from_utf8(token.expose()).context("the token is not text");
         let root = self.ca_file.as_deref().map(|file| {
             std::fs::read(file).with_context(|| format!("--ca-file: cannot read {}", file.display()))
         });
         let options = AdminClientOptions {
-            url: url.clone(),
+            url: self.url.clone(),
             token: Secret::new(token.map_err(Failure::setup)?.to_owned()),
             extra_roots: root.transpose().map_err(Failure::setup)?.into_iter().collect(),
         };
-        AdminClient::new(&options).map(Some).map_err(Failure::setup)
-    }
-
-    /// The storages, without opening any.
-    pub(crate) async fn storages(&self) -> Result<Vec<StorageFacts>, Failure> {
-        match self.client()? {
-            Some(client) => Ok(client.storages().await?),
-            None => Ok(configured(&crate::command::load(&self.config.config)?).collect()),
-        }
+        AdminClient::new(&options).map_err(Failure::setup)
     }
 }
 

@@ -26,6 +26,8 @@ use restante_store::{
 };
 use restante_telemetry::{Gauge, Telemetry};
 use restante_types::{Clock as _, Secret, SystemClock};
+use tokio::time::timeout;
+use tracing::warn;
 
 use crate::output::Failure;
 use crate::password;
@@ -41,6 +43,9 @@ pub(crate) use watch::{StorageWatch, configured};
 
 /// How long a call to the index may take. A commit that takes longer is asked about until its outcome is known.
 const INDEX_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the end waits for connections that are still busy: what is committed is so without them.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the configuration names, open.
 pub(crate) struct Backends {
@@ -102,11 +107,17 @@ impl Backends {
         Ok(backends)
     }
 
-    /// Ends the connections to the database. A file of SQLite is whole without its log from then on.
+    /// Ends the connections to the database, where they end in time. A file of SQLite is whole without its log from then
+    /// on.
     pub(crate) async fn close(&self) {
-        match &self.database {
-            Database::Sqlite(db) => db.close().await,
-            Database::Postgres(db) => db.close().await,
+        let closing = async {
+            match &self.database {
+                Database::Sqlite(db) => db.close().await,
+                Database::Postgres(db) => db.close().await,
+            }
+        };
+        if timeout(CLOSE_LIMIT, closing).await.is_err() {
+            warn!("connections to the database not closed in time; they end with the process");
         }
     }
 

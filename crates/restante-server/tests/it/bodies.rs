@@ -7,6 +7,7 @@ use bytes::Bytes;
 use restante_store::{
     BlobKey, BlobReader, BlobStore, BytesReader, Fault, FaultPlan, OctetRange, StoreError, StoreErrorKind,
 };
+use restante_telemetry::Counter;
 use restante_testkit::{ALICE, Account, TestServer};
 use restante_types::Octets;
 
@@ -246,6 +247,27 @@ async fn f16_a_damaged_message_cuts_one_session_and_is_refused_to_the_next() {
     assert!(client.message("RETR 1").await == message, "it was restored");
     client.quit().await;
     server.still_serves().await;
+}
+
+#[tokio::test]
+async fn f16_what_the_comparison_finds_is_counted() {
+    let (builder, plan) = faulty();
+    let server = builder.start().await;
+    let message = letter(5000, false);
+    server.backends.deliver(Account::Alice, &message).await;
+    let counted = || {
+        ["ok", "damaged"].map(|result| {
+            let labels = ["memory", "verify", result];
+            server.ports.telemetry.counter(Counter::StorageCalls, &labels)
+        })
+    };
+    let mut client = server.alice().await;
+    client.message("RETR 1").await;
+    assert_eq!(counted(), [1, 0]);
+    plan.once(Some("get"), 1, Fault::FlipAt(Octets(2000)));
+    client.send(b"RETR 1\r\n").await;
+    client.rest().await;
+    assert_eq!(counted(), [1, 1]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod identity;
 mod isolation;
 mod lines;
 mod logs;
+mod oversight;
 mod support;
 mod tls;
 mod update;

@@ -57,7 +57,7 @@ pub(crate) struct HeldCommit {
     held: Arc<Held>,
 }
 
-/// The switch of a [`HeldCommit`].
+/// The switch of a [`HeldCommit`] or a [`HeldProbe`].
 #[derive(Debug)]
 pub(crate) struct Held {
     begun: AtomicUsize,
@@ -95,6 +95,16 @@ impl Held {
         let held = Arc::clone(self);
         Arc::new(HeldCommit { inner, held })
     }
+
+    pub(crate) fn locks(self: &Arc<Self>, inner: Arc<dyn LockManager>) -> Arc<dyn LockManager> {
+        let held = Arc::clone(self);
+        Arc::new(HeldProbe { inner, held })
+    }
+
+    async fn pass(&self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        self.gate.acquire().await.unwrap().forget();
+    }
 }
 
 impl fmt::Display for HeldCommit {
@@ -115,8 +125,7 @@ impl MailIndex for HeldCommit {
         session: SessionId,
         deletes: &DeleteSet,
     ) -> Result<Committed, StoreError> {
-        self.held.begun.fetch_add(1, Ordering::SeqCst);
-        self.held.gate.acquire().await.unwrap().forget();
+        self.held.pass().await;
         let result = self.inner.commit(fence, session, deletes).await;
         self.held.ended.fetch_add(1, Ordering::SeqCst);
         result
@@ -193,6 +202,44 @@ impl LockManager for SlowRelease {
 
     async fn release(&self, fence: &Fence) -> Result<(), LockError> {
         tokio::time::sleep(self.wait).await;
+        self.inner.release(fence).await
+    }
+
+    async fn supersede(&self, maildrop: MaildropId) -> Result<bool, LockError> {
+        self.inner.supersede(maildrop).await
+    }
+
+    async fn heartbeat(&self) -> Result<(), LockError> {
+        self.inner.heartbeat().await
+    }
+}
+
+/// Passes every call of a lock manager on, except for the question who has lost a maildrop: that is counted, and waits
+/// until it is let through.
+#[derive(Debug)]
+pub(crate) struct HeldProbe {
+    inner: Arc<dyn LockManager>,
+    held: Arc<Held>,
+}
+
+impl fmt::Display for HeldProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl LockManager for HeldProbe {
+    async fn open(&self, maildrop: MaildropId, session: SessionId) -> Result<Fence, LockError> {
+        self.inner.open(maildrop, session).await
+    }
+
+    async fn probe(&self, fences: &[Fence]) -> Result<Vec<Fence>, LockError> {
+        self.held.pass().await;
+        self.inner.probe(fences).await
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<(), LockError> {
         self.inner.release(fence).await
     }
 

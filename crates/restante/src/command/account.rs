@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use restante_auth::{Account, AccountPatch, AccountState, LoginName, NewAccount, NewPassword};
-use restante_types::Octets;
+use restante_types::{Octets, Secret};
 use serde::Serialize;
 
 use crate::administration::{Administration, At, Near};
@@ -173,20 +173,18 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     let name = LoginName::parse(&args.name)?;
     let given = args.password.given()?;
     let has_password = given.is_some();
-    let mut account = NewAccount {
+    let (password, plain) = split(prepared(&office, &name, given).await?);
+    let account = NewAccount {
         name,
-        password: None,
+        password,
         quota_octets: args.quota.map(Octets),
         quota_messages: args.quota_messages,
     };
-    let account = match (&office, given) {
-        (Administration::Far(server), Some(GivenPassword::Plain(password))) => {
-            server.add_account_with_password(account, &password).await?
+    let account = match (&office, plain) {
+        (Administration::Far(server), Some(plain)) => {
+            server.add_account_with_password(account, &plain).await?
         }
-        (office, given) => {
-            account.password = hashed(office, &account.name, given).await?;
-            office.directory().add_account(account).await?
-        }
+        _ => office.directory().add_account(account).await?,
     };
     line(format!("Account {} added.", account.name))?;
     if !has_password {
@@ -198,20 +196,27 @@ async fn add(args: AddArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A password as the directory keeps it. A server far away hashes a plain one itself.
-async fn hashed(
+/// Near, a plain password becomes its hash; a server far away hashes one itself, with its own pepper.
+async fn prepared(
     office: &Administration,
     name: &LoginName,
     given: Option<GivenPassword>,
-) -> anyhow::Result<Option<NewPassword>> {
-    match (office, given) {
-        (_, None) | (Administration::Far(_), Some(GivenPassword::Plain(_))) => Ok(None),
-        (_, Some(GivenPassword::Hash(password))) => Ok(Some(password)),
-        (Administration::Near(near), Some(GivenPassword::Plain(password))) => {
-            let rule = password::rule(&near.config.auth)?;
-            let scram = wants_scram(near, name).await?;
-            password::hash_octets(password.expose().as_bytes(), &rule, scram).map(Some)
-        }
+) -> anyhow::Result<Option<GivenPassword>> {
+    let (Administration::Near(near), Some(GivenPassword::Plain(password))) = (office, &given) else {
+        return Ok(given);
+    };
+    let rule = password::rule(&near.config.auth)?;
+    let scram = wants_scram(near, name).await?;
+    let hash = password::hash_octets(password.expose().as_bytes(), &rule, scram)?;
+    Ok(Some(GivenPassword::Hash(hash)))
+}
+
+/// What goes into the record, and what a server is told beside it.
+fn split(given: Option<GivenPassword>) -> (Option<NewPassword>, Option<Secret<String>>) {
+    match given {
+        None => (None, None),
+        Some(GivenPassword::Hash(hash)) => (Some(hash), None),
+        Some(GivenPassword::Plain(plain)) => (None, Some(plain)),
     }
 }
 
@@ -264,21 +269,19 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
     let office = args.at.open().await?;
     let name = LoginName::parse(&args.name)?;
     let given = args.password.given()?;
-    let mut patch = AccountPatch {
+    let (password, plain) = split(prepared(&office, &name, given).await?);
+    let patch = AccountPatch {
         state: args.state.as_deref().and_then(AccountState::from_name),
         name: args.rename.as_deref().map(LoginName::parse).transpose()?,
-        password: None,
+        password,
         quota_octets: args.quota.map(|limit| limit.0.map(Octets)),
         quota_messages: args.quota_messages.map(|limit| limit.0),
     };
-    let account = match (&office, given) {
-        (Administration::Far(server), Some(GivenPassword::Plain(password))) => {
-            server.set_account_with_password(&name, patch, &password).await?
+    let account = match (&office, plain) {
+        (Administration::Far(server), Some(plain)) => {
+            server.set_account_with_password(&name, patch, &plain).await?
         }
-        (office, given) => {
-            patch.password = hashed(office, &name, given).await?;
-            office.directory().set_account(&name, patch).await?
-        }
+        _ => office.directory().set_account(&name, patch).await?,
     };
     line(format!("Account {} changed.", account.name))?;
     Ok(())

@@ -122,10 +122,10 @@ pub(crate) struct IssuerArgs {
     #[arg(long, value_name = "URL", requires_all = ["client_id", "client_secret_file"])]
     introspection_url: Option<String>,
     /// As whom the server asks there
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "introspection_url")]
     client_id: Option<String>,
     /// The secret for it: the first line of a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "introspection_url")]
     client_secret_file: Option<PathBuf>,
     /// The claim that holds the login name
     #[arg(long, default_value = "email")]
@@ -251,6 +251,11 @@ async fn add_issuer(args: IssuerArgs) -> Result<(), Failure> {
             introspection_url,
             client_id: args.client_id.unwrap_or_default(),
             sealed_client_secret: match (&office, &secret) {
+                // It seals the secret itself.
+                (Administration::Far(_), _) => String::new(),
+                (Administration::Near(_), None) => {
+                    return Err(anyhow!("name the secret with --client-secret-file").into());
+                }
                 (Administration::Near(near), Some(secret)) => {
                     let rule = password::rule(&near.config.auth)?;
                     let keyring = rule.keyring().ok_or_else(|| {
@@ -260,8 +265,6 @@ async fn add_issuer(args: IssuerArgs) -> Result<(), Failure> {
                     })?;
                     certificates::seal_client_secret(keyring, &args.issuer, secret.expose().as_bytes())?
                 }
-                // A server far away seals it itself.
-                _ => String::new(),
             },
         },
         (None, None) => return Err(anyhow!("name --jwks-url or --introspection-url").into()),

@@ -131,6 +131,11 @@ impl AdminCredentials {
         }
         report.errors.is_empty()
     }
+
+    /// Whether the pair that a configuration names can be put in force: the port has TLS from its start or never.
+    pub(super) fn follows_pair(&self, config: &Config) -> bool {
+        self.certificates.is_some() && files(config).is_some()
+    }
 }
 
 /// The pair that the configuration names for the port.

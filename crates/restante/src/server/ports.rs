@@ -63,7 +63,9 @@ pub(super) async fn ports(
         tenants,
         telemetry.clone(),
     );
-    ports.listings = Arc::new(ListingCache::new(u64::from(config.limits.listing_cache_mib) << 20));
+    ports.listings = Arc::new(ListingCache::new(
+        u64::from(config.limits.listing_cache_mib) << 20,
+    ));
     Ok(ports)
 }
 

@@ -18,7 +18,9 @@ use super::tls::{self, Source, certificate_files};
 use crate::logging;
 
 /// The settings that are taken over; every other one takes effect at the next start.
-const TAKEN_OVER: [&str; 8] = [
+const TAKEN_OVER: [&str; 10] = [
+    "admin.certificate_file",
+    "admin.key_file",
     "admin.token",
     "limits.connections",
     "limits.connections_per_address",
@@ -28,6 +30,9 @@ const TAKEN_OVER: [&str; 8] = [
     "tls.certificate",
     "tls.certificate_directory",
 ];
+
+/// Those among them that wait nevertheless where the admin port has begun without TLS, or is to go on without.
+const PAIR_OF_ADMIN: [&str; 2] = ["admin.certificate_file", "admin.key_file"];
 
 /// Puts a changed configuration file in force, as far as that can be done.
 pub(super) struct Reloader {
@@ -66,7 +71,8 @@ impl Reloader {
                 return false;
             }
         };
-        let (taken_over, waits) = changes(&self.config.borrow(), &config);
+        let follows_pair = self.admin.follows_pair(&config);
+        let (taken_over, waits) = changes(&self.config.borrow(), &config, follows_pair);
         self.budgets.set(&config);
         self.logs.set(logging::settings(&config.log));
         let credentials = self.admin.reload(&config);
@@ -109,7 +115,7 @@ impl Reloader {
 }
 
 /// The settings that differ: those that are taken over, and those that wait for the next start.
-fn changes(before: &Config, after: &Config) -> (Vec<String>, Vec<String>) {
+fn changes(before: &Config, after: &Config, follows_pair: bool) -> (Vec<String>, Vec<String>) {
     let (before, after) = (keys(before), keys(after));
     let names = before.iter().chain(&after).map(|(name, _)| name);
     let mut changed: Vec<String> = names
@@ -125,9 +131,10 @@ fn changes(before: &Config, after: &Config) -> (Vec<String>, Vec<String>) {
         .collect();
     changed.sort();
     changed.dedup();
-    changed
-        .into_iter()
-        .partition(|name| TAKEN_OVER.contains(&name.as_str()))
+    changed.into_iter().partition(|name| {
+        let name = name.as_str();
+        TAKEN_OVER.contains(&name) && (follows_pair || !PAIR_OF_ADMIN.contains(&name))
+    })
 }
 
 /// Every setting by `area.key`.
@@ -160,10 +167,21 @@ mod tests {
         after.log.audit = false;
         after.database.connections = 3;
         after.storage.clear();
-        let (taken_over, waits) = changes(&before, &after);
+        let (taken_over, waits) = changes(&before, &after, true);
         assert_eq!(taken_over, ["limits.connections", "log.audit"]);
         assert_eq!(waits, ["database.connections", "storage.main"]);
-        assert_eq!(changes(&after, &after), (Vec::new(), Vec::new()));
+        assert_eq!(changes(&after, &after, true), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn the_pair_of_the_admin_port_is_taken_over_only_where_the_port_follows_it() {
+        let before = Config::default();
+        let mut after = before.clone();
+        after.admin.certificate_file = Some("new.pem".into());
+        after.admin.key_file = Some("new-key.pem".into());
+        let names = PAIR_OF_ADMIN.map(str::to_owned).to_vec();
+        assert_eq!(changes(&before, &after, true), (names.clone(), Vec::new()));
+        assert_eq!(changes(&before, &after, false), (Vec::new(), names));
     }
 
     #[test]

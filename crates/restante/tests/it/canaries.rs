@@ -14,6 +14,11 @@ use crate::support::{ALICE, Fleet, Layout, Pop3, eventually, restante, run};
 
 const N_CANARIES: usize = 40;
 
+/// Behind a load balancer: inside TLS, and in the clear without leave to log in.
+const LISTENERS: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"lmtp\"\n\
+     [[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"pop3s\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n\
+     [[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"pop3\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n";
+
 /// Not the same in any two of the forms, and with octets that each form has to escape.
 fn canary(n: usize) -> String {
     assert!(n < N_CANARIES);
@@ -151,7 +156,7 @@ async fn no_secret_comes_out_of_anything() {
         pooled: false,
         n_frontends: 0,
         tables,
-        listeners: "[[listener]]\naddress = \"127.0.0.1:0\"\nprotocol = \"lmtp\"\n".to_owned(),
+        listeners: LISTENERS.to_owned(),
         ..Layout::default()
     };
     let Some(fleet) = Fleet::of(layout).await else {
@@ -200,6 +205,9 @@ async fn no_secret_comes_out_of_anything() {
     let database = format!("url = \"{url}\"\npassword_file = {password_file:?}");
     let server = fleet.frontend_by(restante(), "watched", &database);
     let admin = server.admin_port();
+    let [_, _, lmtp, tls, clear] = server.ports[..] else {
+        panic!("five listeners")
+    };
 
     // What clients say: each on a connection of its own, where it may be closed.
     let plain = |secret: &str| BASE64.encode(format!("\0{ALICE}\0{secret}"));
@@ -248,13 +256,16 @@ async fn no_secret_comes_out_of_anything() {
     for (nth, lines) in said.iter().enumerate() {
         // From networks of their own, so that the failures of one do not delay the next.
         let client = Ipv4Addr::new(10, 2, u8::try_from(nth).unwrap(), 1);
-        let mut pop3 = Pop3::behind_balancer(server.ports[1], client);
+        let mut pop3 = Pop3::behind_balancer_tls(tls, client, &server.certificate());
         indiscreet(&mut pop3, lines);
     }
     // In the clear, where nothing may be said.
-    let mut clear = Pop3::behind_balancer(server.ports[1], Ipv4Addr::new(10, 1, 1, 1));
-    indiscreet(&mut clear, &[user, format!("PASS {}", canary(33))]);
-    let mut sender = crate::support::Lmtp::connect(server.ports[2]).unwrap();
+    let mut clear = Pop3::behind_balancer(clear, Ipv4Addr::new(10, 1, 1, 1));
+    for line in [user, format!("PASS {}", canary(33))] {
+        let reply = clear.ask(&line);
+        assert_eq!(reply, "-ERR [SYS/PERM] TLS required, use STLS or port 995");
+    }
+    let mut sender = crate::support::Lmtp::connect(lmtp).unwrap();
     for line in [
         format!("MAIL FROM:<{}@example.org>", "x".repeat(3)),
         format!("RCPT TO:<{}@acme.example>", canary(34)),
@@ -264,18 +275,15 @@ async fn no_secret_comes_out_of_anything() {
     }
     let message = format!("Subject: {}\r\n\r\n{}\r\n", canary(36), canary(36));
     // Somebody whom nobody has guessed at.
-    sender.send("bob@acme.example", &message).ok();
+    let reply = sender.send("bob@acme.example", &message).unwrap();
+    assert!(reply.starts_with("250 "), "{reply}");
     let mut reader = server.connect();
-    indiscreet(
-        &mut reader,
-        &[
-            "USER bob@acme.example".to_owned(),
-            format!("PASS {right}"),
-            "RETR 1".to_owned(),
-            "DELE 1".to_owned(),
-            "QUIT".to_owned(),
-        ],
-    );
+    let reply = reader.try_login("bob@acme.example", &right);
+    assert!(reply.starts_with("+OK"), "{reply}");
+    let read = String::from_utf8(reader.retr(1)).unwrap();
+    assert!(read.contains(&canary(36)), "{read}");
+    reader.ok("DELE 1");
+    reader.ok("QUIT");
     // Its end is read: a connection that is closed before it is a client that has gone.
     reader.last_line();
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use restante_testkit::TestCertificate;
 use serde_json::Value;
 
 use crate::support::{Demo, POP3S, Server, restante, run, succeed};
@@ -188,10 +189,12 @@ fn a_tenant_is_set_up_from_elsewhere_and_its_users_log_in() {
         "",
     );
     let policy = far.tool(&["policy", "show", "acme", "--json"], "");
-    assert!(
-        policy.contains("https://id.acme.example/ask") && !policy.contains("s3cret"),
-        "{policy}"
-    );
+    assert!(!policy.contains("s3cret"), "{policy}");
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    let issuer = &policy["oauth"][0];
+    assert_eq!(issuer["introspection_url"], "https://id.acme.example/ask");
+    let sealed = issuer["sealed_client_secret"].as_str().unwrap();
+    assert!(!sealed.is_empty(), "the server sealed it: {policy}");
     far.tool(&["tenant", "set", "acme", "--add-server-name", "localhost"], "");
     far.tool(
         &[
@@ -288,6 +291,17 @@ fn what_goes_wrong_from_elsewhere_says_what_to_do() {
         ],
         "/nowhere",
     );
+    let issuer = [
+        "policy",
+        "add-issuer",
+        "acme",
+        "--issuer",
+        "https://id.acme.example",
+    ];
+    let keys = ["--audience", "mail", "--jwks-url", "https://id.acme.example/keys"];
+    for unused in [["--client-secret-file", text(&token)], ["--client-id", "pop3"]] {
+        setup(&[&issuer[..], &keys, &unused].concat(), "--introspection-url");
+    }
     let nobody = [
         "tenant",
         "list",
@@ -306,4 +320,120 @@ fn what_goes_wrong_from_elsewhere_says_what_to_do() {
     let untrusted = ["tenant", "list", "--server", &url, "--token-file", text(&token)];
     let (code, said) = Far::refused(restante().args(untrusted), "");
     assert!(code == Some(1) && said.contains("certificate"), "{code:?} {said}");
+}
+
+#[test]
+fn a_command_works_where_it_was_typed_to_whatever_the_environment_says() {
+    let far = Far::start();
+    let url = format!("https://localhost:{}", far.server.admin_port());
+    let elsewhere = |arguments: &[&str]| {
+        let mut command = restante();
+        command
+            .args(arguments)
+            .env("RESTANTE_SERVER", &url)
+            .env("RESTANTE_TOKEN_FILE", far.file("token"))
+            .env("RESTANTE_CA_FILE", far.server.certificate());
+        command
+    };
+    let tenants = |command: &mut Command| -> Vec<String> {
+        let rows: Vec<Value> = serde_json::from_str(&succeed(command, b"")).unwrap();
+        let names = rows.iter().map(|row| row["name"].as_str().unwrap().to_owned());
+        names.collect()
+    };
+    let list = ["tenant", "list", "--json"];
+    // Another installation on this host.
+    let here = Demo::stopped();
+    let configuration = here.configuration();
+    let at_here = [&list[..], &["--config", text(&configuration)]].concat();
+    succeed(
+        restante().args(["tenant", "add", "here", "--config", text(&configuration)]),
+        b"",
+    );
+    assert_eq!(tenants(&mut elsewhere(&list)), ["demo"]);
+    assert_eq!(
+        tenants(elsewhere(&list).env("RESTANTE_CONFIG", &configuration)),
+        ["demo"],
+        "of two places in the environment the server is meant"
+    );
+    assert_eq!(tenants(&mut elsewhere(&at_here)), ["demo", "here"]);
+    assert_eq!(
+        tenants(elsewhere(&at_here).env_remove("RESTANTE_TOKEN_FILE")),
+        ["demo", "here"]
+    );
+    assert_eq!(
+        tenants(
+            far.command(&list)
+                .env("RESTANTE_SERVER", "https://localhost:1")
+                .env("RESTANTE_TOKEN_FILE", "/nowhere")
+                .env("RESTANTE_CONFIG", &configuration)
+        ),
+        ["demo"]
+    );
+
+    let token = far.file("token");
+    let certificate = far.server.certificate();
+    let with = |arguments: &[&str]| {
+        let mut command = restante();
+        command.args([&at_here[..], arguments].concat());
+        command
+    };
+    for (mut command, expected) in [
+        (
+            with(&["--server", &url, "--token-file", text(&token)]),
+            "--config works here and --server elsewhere",
+        ),
+        (with(&["--token-file", text(&token)]), "name it with --server"),
+        (with(&["--ca-file", text(&certificate)]), "name it with --server"),
+        (
+            {
+                let mut command = elsewhere(&at_here);
+                command.arg("--token-file").arg(&token);
+                command
+            },
+            "name it with --server",
+        ),
+        (
+            {
+                let mut command = elsewhere(&list);
+                command.env_remove("RESTANTE_TOKEN_FILE");
+                command
+            },
+            "--token-file",
+        ),
+    ] {
+        let (code, said) = Far::refused(&mut command, "");
+        assert_eq!(code, Some(2), "{command:?}: {said}");
+        assert!(said.contains(expected), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn a_reload_moves_the_certificate_of_the_admin_port() {
+    let far = Far::start();
+    let fresh = TestCertificate::new();
+    let pair = fresh.files();
+    let before = std::fs::read_to_string(far.server.configuration()).unwrap();
+    let (others, admin) = before.split_once("[admin]").unwrap();
+    let admin = admin
+        .replace(text(&far.server.certificate()), text(&pair.certificate))
+        .replace(text(&far.server.key()), text(&pair.key));
+    std::fs::write(far.server.configuration(), format!("{others}[admin]{admin}")).unwrap();
+    far.server.signal("HUP");
+    let [taken] = &far.server.wait_for("configuration reloaded", 1)[..] else {
+        panic!("one line");
+    };
+    assert!(
+        taken.contains("\"admin.certificate_file, admin.key_file\""),
+        "{taken}"
+    );
+    assert!(!far.server.log().contains("take effect at the next start"));
+    let url = format!("https://localhost:{}", far.server.admin_port());
+    succeed(
+        restante()
+            .args(["tenant", "list", "--server", &url, "--token-file"])
+            .arg(far.file("token"))
+            .arg("--ca-file")
+            .arg(&pair.certificate),
+        b"",
+    );
 }

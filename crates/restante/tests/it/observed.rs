@@ -281,6 +281,34 @@ fn a_reload_says_what_took_effect_and_what_waits_for_the_next_start() {
 }
 
 #[test]
+fn a_certificate_for_an_admin_port_that_began_without_tls_waits_for_the_next_start() {
+    let demo = Demo::stopped();
+    let server = Server::start(&demo, POP3S, ADMIN);
+    let before = fs::read_to_string(server.configuration()).unwrap();
+    // The second time it differs from what was read last, and not only from what is in force.
+    for (nth, certificate) in ["first.pem", "second.pem"].into_iter().enumerate() {
+        let certificate = demo.folder().join(certificate);
+        fs::copy(server.certificate(), &certificate).unwrap();
+        let key = demo.folder().join(format!("key-{nth}.pem"));
+        fs::copy(server.key(), &key).unwrap();
+        let pair = format!("certificate_file = {certificate:?}\nkey_file = {key:?}\n");
+        fs::write(server.configuration(), format!("{before}{pair}")).unwrap();
+        server.signal("HUP");
+        let taken = &server.wait_for("configuration reloaded", nth + 1)[nth];
+        assert!(taken.contains("\"taken_over\":\"\""), "{taken}");
+        let waits = &server.wait_for("take effect at the next start", nth + 1)[nth];
+        assert!(
+            waits.contains("\"admin.certificate_file, admin.key_file\""),
+            "{waits}"
+        );
+    }
+    assert!(
+        server.metrics().contains("process_cpu_seconds_total"),
+        "still without TLS"
+    );
+}
+
+#[test]
 fn a_session_is_one_trace_with_what_it_waited_for() {
     let collector = Collector::start(Temper::Willing);
     let demo = Demo::stopped();
@@ -448,14 +476,16 @@ fn the_service_manager_is_told_and_its_sockets_are_served() {
     );
     pop3.ok("QUIT");
     std::os::unix::net::UnixStream::connect(&lmtp).unwrap();
-    let mut said = Vec::new();
+    let mut said: Vec<String> = Vec::new();
+    let at = |said: &[String], what: &str| said.iter().position(|text| text.starts_with(what));
     server.signal("HUP");
-    while !(said.iter().any(|text: &String| text.starts_with("RELOADING=1"))
-        && said.iter().any(|text| text.starts_with("WATCHDOG=1"))
-        && said.last().is_some_and(|text| text.starts_with("READY=1")))
+    while ["RELOADING=1", "WATCHDOG=1", "READY=1"]
+        .iter()
+        .any(|what| at(&said, what).is_none())
     {
         said.push(told(&notify));
     }
+    assert!(at(&said, "RELOADING=1") < at(&said, "READY=1"), "{said:?}");
     server.signal("INT");
     while !told(&notify).starts_with("STOPPING=1") {}
     server.wait_for("\"stopped\"", 1);

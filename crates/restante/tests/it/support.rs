@@ -40,7 +40,10 @@ pub(crate) const RESTANTE: &str = env!("CARGO_BIN_EXE_restante");
 
 /// The same by a command that runs it, such as `nsenter` or `prlimit`.
 pub(crate) fn restante_by(mut command: Command) -> Command {
-    command.env_remove("RESTANTE_CONFIG").stdin(Stdio::null());
+    for place in ["CONFIG", "SERVER", "TOKEN_FILE", "CA_FILE"] {
+        command.env_remove(format!("RESTANTE_{place}"));
+    }
+    command.stdin(Stdio::null());
     command
 }
 

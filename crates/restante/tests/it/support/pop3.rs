@@ -25,18 +25,17 @@ impl<S: Read + Write + Send> Stream for S {}
 impl Pop3 {
     /// Connects over TLS and reads the greeting.
     pub(crate) fn connect(port: u16, certificate: &Path) -> Self {
-        let certificate = CertificateDer::from_pem_file(certificate).unwrap();
-        Self::connect_with(
-            port,
-            TestCertificate::client_config(certificate, &TlsOptions::default()),
-        )
+        Self::connect_with(port, trusting(certificate))
     }
 
     /// The same with another configuration.
     pub(crate) fn connect_with(port: u16, config: Arc<rustls::ClientConfig>) -> Self {
+        Self::shake_hands(tcp(port), config)
+    }
+
+    fn shake_hands(mut tcp: TcpStream, config: Arc<rustls::ClientConfig>) -> Self {
         let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
         let mut tls = rustls::ClientConnection::new(config, name).unwrap();
-        let mut tcp = tcp(port);
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp).unwrap();
         }
@@ -48,10 +47,12 @@ impl Pop3 {
 
     /// Connects as a load balancer does for a client of that address.
     pub(crate) fn behind_balancer(port: u16, client: Ipv4Addr) -> Self {
-        let mut tcp = tcp(port);
-        tcp.write_all(format!("PROXY TCP4 {client} 192.0.2.1 50000 110\r\n").as_bytes())
-            .unwrap();
-        Self::greeted(Box::new(tcp), None)
+        Self::greeted(Box::new(balanced(port, client)), None)
+    }
+
+    /// The same over TLS.
+    pub(crate) fn behind_balancer_tls(port: u16, client: Ipv4Addr, certificate: &Path) -> Self {
+        Self::shake_hands(balanced(port, client), trusting(certificate))
     }
 
     fn greeted(stream: Box<dyn Stream>, exporter: Option<[u8; 32]>) -> Self {
@@ -173,4 +174,18 @@ fn tcp(port: u16) -> TcpStream {
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();
     tcp.set_nodelay(true).unwrap();
     tcp
+}
+
+/// A connection on which a load balancer has said for whom it is.
+fn balanced(port: u16, client: Ipv4Addr) -> TcpStream {
+    let mut tcp = tcp(port);
+    tcp.write_all(format!("PROXY TCP4 {client} 192.0.2.1 50000 110\r\n").as_bytes())
+        .unwrap();
+    tcp
+}
+
+/// A client that trusts this certificate.
+fn trusting(certificate: &Path) -> Arc<rustls::ClientConfig> {
+    let certificate = CertificateDer::from_pem_file(certificate).unwrap();
+    TestCertificate::client_config(certificate, &TlsOptions::default())
 }
