@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Large,
     /// Very many messages, all the same; only listed.
     Big,
+    /// Some of the same; only listed.
+    Few,
     /// Many small messages, to be read.
     Small,
     /// Many small messages, to be deleted and put back.
@@ -65,6 +67,9 @@ pub(crate) struct Plan {
     /// Messages of the big maildrop.
     #[arg(long, default_value_t = 0)]
     pub(crate) big: usize,
+    /// Messages of the one beside it.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) few: usize,
     /// Messages of the maildrop with small ones.
     #[arg(long, default_value_t = 0)]
     pub(crate) small: usize,
@@ -87,10 +92,11 @@ pub(crate) struct Maildrop {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::User,
         Self::Large,
         Self::Big,
+        Self::Few,
         Self::Small,
         Self::Wipe,
         Self::Idle,
@@ -102,6 +108,7 @@ impl Kind {
             Self::User => "user",
             Self::Large => "large",
             Self::Big => "big",
+            Self::Few => "few",
             Self::Small => "small",
             Self::Wipe => "wipe",
             Self::Idle => "idle",
@@ -117,6 +124,7 @@ impl Plan {
             Kind::User => self.users,
             Kind::Large => self.large,
             Kind::Big => (self.big > 0) as usize,
+            Kind::Few => (self.few > 0) as usize,
             Kind::Small => (self.small > 0) as usize,
             Kind::Wipe => (self.wipe > 0) as usize,
             Kind::Idle => self.idle,
@@ -135,6 +143,7 @@ impl Plan {
             Kind::User => PER_USER,
             Kind::Large => 1,
             Kind::Big => self.big,
+            Kind::Few => self.few,
             Kind::Small => self.small,
             Kind::Wipe => self.wipe,
             Kind::Idle | Kind::Login => 0,
@@ -147,6 +156,7 @@ impl Plan {
             ("--users", self.users),
             ("--large", self.large),
             ("--big", self.big),
+            ("--few", self.few),
             ("--small", self.small),
             ("--wipe", self.wipe),
             ("--idle", self.idle),
@@ -183,7 +193,9 @@ impl Corpus {
         let sizes: Vec<usize> = (0..POOL).map(|_| realistic_octets(&mut random)).collect();
         let has = |kind| plan.maildrops(kind) > 0;
         let n_pool = if has(Kind::User) { POOL } else { 0 };
-        let is_small = has(Kind::Small) || has(Kind::Wipe) || has(Kind::Big);
+        let is_small = [Kind::Small, Kind::Wipe, Kind::Big, Kind::Few]
+            .into_iter()
+            .any(has);
         let n_small = if is_small { SMALL_POOL } else { 0 };
         Self {
             plan,
@@ -215,7 +227,7 @@ impl Corpus {
             Kind::User => &self.pool[(maildrop.nth * 7 + index * 13) % self.pool.len()],
             Kind::Large => self.large.as_ref().expect("the plan has large messages"),
             // Clones of one message, wherever they are cheap to make.
-            Kind::Big | Kind::Wipe => &self.small[0],
+            Kind::Big | Kind::Few | Kind::Wipe => &self.small[0],
             Kind::Small => &self.small[index % self.small.len()],
             Kind::Idle | Kind::Login => panic!("an empty maildrop has no message"),
         }
@@ -226,7 +238,7 @@ impl Corpus {
         let n = self.len(maildrop);
         let octets = |index| self.message(maildrop, index).octets.len();
         match maildrop.kind {
-            Kind::Big | Kind::Wipe if n > 0 => n * octets(0),
+            Kind::Big | Kind::Few | Kind::Wipe if n > 0 => n * octets(0),
             _ => (0..n).map(octets).sum(),
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const LONGEST_MICROS: u64 = 600_000_000;
 
 /// Times of one worker, or of all.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     /// In microseconds, by command.
     times: BTreeMap<&'static str, Histogram<u64>>,
@@ -136,6 +136,29 @@ pub(crate) fn spread(values: &[f64]) -> Option<(f64, f64)> {
     let least = values.iter().copied().reduce(f64::min)?;
     let most = values.iter().copied().reduce(f64::max)?;
     Some((least, most))
+}
+
+/// Ratios round by round.
+pub(crate) fn ratios(own: &[f64], theirs: &[f64]) -> Vec<f64> {
+    own.iter().zip(theirs).map(|(own, their)| own / their).collect()
+}
+
+/// The median with three digits.
+pub(crate) fn shown(values: &[f64]) -> String {
+    median(values).map_or_else(|| "-".to_owned(), digits)
+}
+
+/// A number with three digits.
+pub(crate) fn digits(value: f64) -> String {
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else if value >= 10.0 {
+        format!("{value:.1}")
+    } else if value >= 1.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.3}")
+    }
 }
 
 #[cfg(test)]

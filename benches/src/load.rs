@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use restante_auth::password::{HashParams, Password, Rule};
-use restante_types::{Clock as _, SystemClock};
+use anyhow::ensure;
 use serde_json::json;
 
 use crate::corpus::{Plan, SEED};
 use crate::figures::float;
 use crate::server::restante::Storage;
-use crate::server::{Contestant, Ground, PASSWORD};
+use crate::server::{Contestant, Ground};
 use crate::work::{Mode, Outcome, Work, warm};
 
 /// What is asked for.
@@ -58,7 +56,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         at_once > options.guessing && size > 0,
         "--at-once must be at least 1 and more than --guessing, --size at least 1"
     );
-    let is_one_maildrop = matches!(options.mode, Mode::Big | Mode::Small | Mode::Deletes);
+    let is_one_maildrop = matches!(options.mode, Mode::Big | Mode::Few | Mode::Small | Mode::Deletes);
     ensure!(
         if is_one_maildrop {
             at_once == 1
@@ -72,23 +70,21 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         is_tls: options.tls,
         at_once,
         guessing: options.guessing,
+        first: 0,
+        accounts: size,
         lasting: Duration::from_secs(options.seconds),
     };
-    let mut ground = Ground::prepare(options.seed, plan(options.mode, size, at_once))?;
-    let contestant = match (options.server, options.storage) {
-        (Contestant::Restante, Storage::Postgres) => Contestant::RestantePostgres,
-        (server, _) => server,
+    let mut ground = Ground::prepare(options.seed, plan(options.mode, size))?;
+    let server = match options.server {
+        Contestant::Restante => ground.restante(options.storage, 1).await?,
+        server => ground.start(server).await?,
     };
-    let server = ground.start(contestant).await?;
     warm(&server, &ground.corpus).await?;
     let outcome = work.on(&server, &ground.corpus).await?;
     if options.json {
         println!("{}", as_json(server.name, work, &outcome));
     } else {
         report(server.name, work, &ground, &outcome);
-    }
-    if options.mode == Mode::Logins && !options.json {
-        println!("one hash by itself: {:.1} ms", bare_hash()?.as_secs_f64() * 1e3);
     }
     Ok(())
 }
@@ -100,22 +96,27 @@ pub(crate) const fn extent(mode: Mode) -> (usize, usize) {
         Mode::Logins => (8, 1_000),
         Mode::Idle => (1_000, 1_000),
         Mode::Big => (1, 100_000),
-        Mode::Throughput => (4, 4),
+        Mode::Few => (1, 100),
+        Mode::Throughput | Mode::Bare => (4, 4),
         Mode::Small | Mode::Deletes => (1, 10_000),
     }
 }
 
 /// The maildrops of a mode.
-pub(crate) fn plan(mode: Mode, size: usize, at_once: usize) -> Plan {
+pub(crate) fn plan(mode: Mode, size: usize) -> Plan {
     let nothing = Plan::default();
     match mode {
-        Mode::Sessions | Mode::Polls | Mode::Deliver => Plan {
+        Mode::Sessions | Mode::Polls => Plan {
             users: size,
+            ..nothing
+        },
+        Mode::Deliver => Plan {
+            users: size,
+            idle: size,
             ..nothing
         },
         Mode::Logins => Plan {
             login: size,
-            idle: at_once,
             ..nothing
         },
         Mode::Idle => Plan {
@@ -123,7 +124,8 @@ pub(crate) fn plan(mode: Mode, size: usize, at_once: usize) -> Plan {
             ..nothing
         },
         Mode::Big => Plan { big: size, ..nothing },
-        Mode::Throughput => Plan {
+        Mode::Few => Plan { few: size, ..nothing },
+        Mode::Throughput | Mode::Bare => Plan {
             large: size,
             ..nothing
         },
@@ -136,24 +138,6 @@ pub(crate) fn plan(mode: Mode, size: usize, at_once: usize) -> Plan {
             ..nothing
         },
     }
-}
-
-/// Processor time of one hash of a password, as all of `logins` are hashed.
-pub(crate) fn bare_hash() -> anyhow::Result<Duration> {
-    const TIMES: u32 = 20;
-    let password = Password::prepare(PASSWORD.as_bytes()).context("the password")?;
-    let rule = Rule {
-        params: HashParams::default(),
-        keyring: None,
-    };
-    let mut shortest = Duration::MAX;
-    for _ in 0..TIMES {
-        let begun = SystemClock.now();
-        restante_auth::password::hash(&password, &rule)?;
-        // Whatever else runs only lengthens it.
-        shortest = shortest.min(begun.elapsed());
-    }
-    Ok(shortest)
 }
 
 fn report(server: &str, work: Work, ground: &Ground, outcome: &Outcome) {
@@ -186,6 +170,9 @@ fn report(server: &str, work: Work, ground: &Ground, outcome: &Outcome) {
             used.cpu_per(1_000_000_000, figures.octets)
         );
     }
+    if let Some(hash) = outcome.hash {
+        println!("one hash by itself: {:.1} ms", hash.as_secs_f64() * 1e3);
+    }
     if let Some(kib) = outcome.pss_kib {
         println!("memory (PSS): {kib:.1} KiB for a session");
     }
@@ -203,6 +190,7 @@ fn as_json(server: &str, work: Work, outcome: &Outcome) -> serde_json::Value {
         "server_cpu_seconds": used.cpu.as_secs_f64(),
         "database_cpu_seconds": used.beside.map(|time| time.as_secs_f64()),
         "pss_kib_per_session": outcome.pss_kib,
+        "hash_seconds": outcome.hash.map(|time| time.as_secs_f64()),
         "errors": 0,
         "figures": outcome.figures.json(),
     })

@@ -9,13 +9,21 @@
 mod client;
 mod compare;
 mod corpus;
+mod counts;
+mod crowd;
 mod figures;
+mod growth;
+mod hash;
 mod load;
+mod metric;
 mod pair;
+mod plot;
 mod plugins;
 mod process;
 mod refusals;
 mod server;
+mod storages;
+mod strace;
 mod work;
 
 use std::time::Duration;
@@ -32,11 +40,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Measurement {
+    /// Writes a large message from memory, for `compare`.
+    #[command(hide = true)]
+    Bare(server::bare::Arguments),
     /// Serves messages from memory, for `compare`.
     #[command(hide = true)]
     Ceiling(server::ceiling::Arguments),
     /// What does Restante cost beside Dovecot, on the same work in the same run?
     Compare(compare::Options),
+    /// How many system calls does Restante make for a session, and for a message?
+    Counts(counts::Options),
+    /// What does Restante cost as messages, sessions and frontends grow? Writes tables and plots
+    Growth(growth::Options),
     /// What does a server take under load, and is every octet right?
     Load(load::Options),
     /// What does storage in a plugin cost, and what one that never ends its neighbours?
@@ -57,6 +72,8 @@ enum Measurement {
         #[arg(long, default_value_t = 1)]
         at_once: usize,
     },
+    /// What does the same work cost over each of Restante's storages?
+    Storages(storages::Options),
 }
 
 #[tokio::main]
@@ -86,8 +103,13 @@ async fn measure(what: Measurement) -> anyhow::Result<()> {
         eprintln!("the limit of open files stays as it is");
     }
     match what {
+        Measurement::Bare(arguments) => {
+            tokio::task::spawn_blocking(move || server::bare::serve(&arguments)).await?
+        }
         Measurement::Ceiling(arguments) => server::ceiling::serve(arguments).await,
         Measurement::Compare(options) => compare::run(options).await,
+        Measurement::Counts(options) => counts::run(options).await,
+        Measurement::Growth(options) => growth::run(options).await,
         Measurement::Load(options) => load::run(options).await,
         Measurement::Plugins { rounds } => plugins::run(rounds).await,
         Measurement::Refusals {
@@ -95,5 +117,6 @@ async fn measure(what: Measurement) -> anyhow::Result<()> {
             floor_millis,
             at_once,
         } => refusals::run(times, Duration::from_millis(floor_millis), at_once).await,
+        Measurement::Storages(options) => storages::run(options).await,
     }
 }

@@ -158,7 +158,8 @@ impl Drop for Process {
     }
 }
 
-fn signal(pid: u32, signal: Signal) {
+/// Signals a process, if it is still there.
+pub(crate) fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid {
         // One that has ended cannot be signalled, which is as well.

@@ -1,21 +1,25 @@
 //! A server under measurement, whoever wrote it. Start at [`Server`].
 
+pub(crate) mod bare;
 pub(crate) mod ceiling;
 pub(crate) mod dovecot;
 pub(crate) mod restante;
+pub(crate) mod rows;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use restante_auth::password::{HashParams, Password, Rule};
+use restante_testkit::{S3, component};
 use rustls::ClientConfig;
 
 use crate::client::Door;
 use crate::corpus::{Corpus, Kind, Maildrop, Plan};
 use crate::pair::Pair;
 use crate::process::Process;
-use crate::server::restante::Storage;
+use crate::server::restante::{Place, Storage};
 
 /// The domain of all accounts.
 pub(crate) const DOMAIN: &str = "bench.test";
@@ -25,15 +29,21 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// A running server with its maildrops.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
-    pub(crate) process: Process,
+    /// At least one; clients are dealt among them.
+    pub(crate) frontends: Vec<Frontend>,
     /// The first process of a database that works for it.
     pub(crate) beside: Option<u32>,
-    pub(crate) plain: Door,
-    pub(crate) tls: Door,
     /// Where mail is delivered, if it takes any.
     pub(crate) lmtp: Option<u16>,
     /// Puts back what [`Kind::Wipe`] has lost.
     pub(crate) refill: Refill,
+}
+
+/// One process that clients connect to.
+pub(crate) struct Frontend {
+    pub(crate) process: Process,
+    pub(crate) plain: Door,
+    pub(crate) tls: Door,
 }
 
 /// How messages come back into the maildrop that is emptied.
@@ -43,7 +53,7 @@ pub(crate) enum Refill {
     /// Files of a Maildir.
     Files(dovecot::Store),
     /// Rows of an index.
-    Rows(restante::Rows),
+    Rows(rows::Rows),
 }
 
 /// Which server.
@@ -63,6 +73,9 @@ pub(crate) enum Contestant {
     DovecotDurable,
     /// The same octets from memory, without storage, lock or hash.
     Ceiling,
+    /// Large messages alone, unasked, and nothing else: a writer of memory, or rustls over it.
+    #[value(skip)]
+    Bare,
 }
 
 /// What servers of one measurement share: a folder that goes with it, the certificate, the messages.
@@ -71,12 +84,14 @@ pub(crate) struct Ground {
     seed: u64,
     pub(crate) corpus: Arc<Corpus>,
     maildirs: Option<dovecot::Store>,
+    /// What keeps the objects of servers that were started.
+    buckets: Vec<S3>,
 }
 
 impl Contestant {
     const fn setup(self) -> Option<dovecot::Setup> {
         match self {
-            Self::Restante | Self::RestantePostgres | Self::Ceiling => None,
+            Self::Restante | Self::RestantePostgres | Self::Ceiling | Self::Bare => None,
             Self::DovecotInstalled => Some(dovecot::Setup::Installed),
             Self::DovecotTuned => Some(dovecot::Setup::Tuned),
             Self::DovecotShared => Some(dovecot::Setup::Shared),
@@ -105,6 +120,7 @@ impl Ground {
             seed,
             corpus: Arc::new(Corpus::new(seed, plan)),
             maildirs: None,
+            buckets: Vec::new(),
         })
     }
 
@@ -114,10 +130,9 @@ impl Ground {
         let Some(setup) = contestant.setup() else {
             return match contestant {
                 Contestant::Ceiling => ceiling::start(within, self.seed, &self.corpus).await,
-                Contestant::RestantePostgres => {
-                    restante::start(&binary()?, within, &self.corpus, Storage::Postgres).await
-                }
-                _ => restante::start(&binary()?, within, &self.corpus, Storage::Embedded).await,
+                Contestant::Bare => bare::start(within, self.seed, &self.corpus).await,
+                Contestant::RestantePostgres => self.restante(Storage::Postgres, 1).await,
+                _ => self.restante(Storage::Embedded, 1).await,
             };
         };
         dovecot::ensure_installed()?;
@@ -128,6 +143,20 @@ impl Ground {
         let server = dovecot::start(setup, within, &store, &self.corpus).await?;
         self.maildirs = Some(store);
         Ok(server)
+    }
+
+    /// Starts Restante over a storage, as so many frontends.
+    pub(crate) async fn restante(&mut self, storage: Storage, frontends: usize) -> anyhow::Result<Server> {
+        let place = match storage {
+            Storage::Embedded => Place::Folder,
+            Storage::Postgres => Place::Postgres(restante::database().await?),
+            Storage::S3 => {
+                self.buckets.push(S3::start().await);
+                Place::Bucket(self.buckets.last().context("it was just started")?)
+            }
+            Storage::Plugin => Place::Plugin(component("memory")),
+        };
+        restante::start(&binary()?, self.folder.path(), &self.corpus, place, frontends).await
     }
 }
 
@@ -144,8 +173,23 @@ fn binary() -> anyhow::Result<PathBuf> {
 }
 
 impl Server {
-    pub(crate) fn door(&self, is_tls: bool) -> &Door {
-        if is_tls { &self.tls } else { &self.plain }
+    /// Where the `nth` client connects.
+    pub(crate) fn door(&self, nth: usize, is_tls: bool) -> &Door {
+        let frontend = &self.frontends[nth % self.frontends.len()];
+        if is_tls { &frontend.tls } else { &frontend.plain }
+    }
+
+    /// Processor time of all frontends.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        self.frontends.iter().map(|frontend| frontend.process.cpu()).sum()
+    }
+
+    /// Memory of all frontends, in KiB.
+    pub(crate) fn pss_kib(&self) -> anyhow::Result<u64> {
+        self.frontends
+            .iter()
+            .map(|frontend| frontend.process.pss_kib())
+            .sum()
     }
 
     /// Fills the maildrop that is emptied.
@@ -163,19 +207,21 @@ pub(crate) fn login_name(maildrop: Maildrop) -> String {
     format!("{}@{DOMAIN}", maildrop.local_part())
 }
 
-/// The two doors of a server.
-fn doors(plain: u16, tls: u16, client: &Arc<ClientConfig>) -> (Door, Door) {
-    let secure = Door {
-        port: tls,
-        tls: Some(Arc::clone(client)),
-    };
-    (
-        Door {
-            port: plain,
-            tls: None,
-        },
-        secure,
-    )
+impl Frontend {
+    /// A process that listens on two ports.
+    fn new(process: Process, plain: u16, tls: u16, client: Arc<ClientConfig>) -> Self {
+        Self {
+            process,
+            plain: Door {
+                port: plain,
+                tls: None,
+            },
+            tls: Door {
+                port: tls,
+                tls: Some(client),
+            },
+        }
+    }
 }
 
 /// A hash of the password, as dear as `params` say.

@@ -10,14 +10,18 @@ use tokio::task::JoinSet;
 
 use crate::client::{Client, Door, Lmtp};
 use crate::corpus::{Corpus, Kind, Maildrop, Random};
+use crate::crowd::Crowd;
 use crate::figures::{Figures, Used};
+use crate::hash;
 use crate::process::cpu;
 use crate::server::{PASSWORD, Server, login_name};
 
 /// Messages that a session reads.
-const READ: usize = 5;
+pub(crate) const READ: usize = 5;
 /// Commands that are sent ahead where a client pipelines.
 const IN_FLIGHT: usize = 64;
+/// Clients that may have addresses of their own before those who guess: nobody logs in from where a guess came from.
+const STRANGERS: usize = 8_000;
 /// What a server may still do after the last client has left.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -34,8 +38,14 @@ pub(crate) enum Mode {
     Idle,
     /// One maildrop of very many messages: STAT, UIDL, LIST
     Big,
+    /// The same of the smaller one beside it
+    #[value(skip)]
+    Few,
     /// RETR of messages of 25 MB
     Throughput,
+    /// The same messages from a server that writes them unasked
+    #[value(skip)]
+    Bare,
     /// RETR of many small messages, 64 in flight
     Small,
     /// DELE of many messages, and QUIT
@@ -52,6 +62,9 @@ pub(crate) struct Work {
     pub(crate) at_once: usize,
     /// Clients among them that guess passwords.
     pub(crate) guessing: usize,
+    /// Accounts of `logins` that were logged in to before, and those of this load: the last are guessed at.
+    pub(crate) first: usize,
+    pub(crate) accounts: usize,
     /// When no further round begins.
     pub(crate) lasting: Duration,
 }
@@ -62,9 +75,24 @@ pub(crate) struct Outcome {
     pub(crate) used: Used,
     /// KiB for each session that idles.
     pub(crate) pss_kib: Option<f64>,
+    /// Processor time of one hash by itself, where passwords were hashed.
+    pub(crate) hash: Option<Duration>,
 }
 
 impl Work {
+    /// Plain, without guesses.
+    pub(crate) const fn new(mode: Mode, at_once: usize, lasting: Duration) -> Self {
+        Self {
+            mode,
+            is_tls: false,
+            at_once,
+            guessing: 0,
+            first: 0,
+            accounts: 0,
+            lasting,
+        }
+    }
+
     /// Does it to a server.
     pub(crate) async fn on(self, server: &Server, corpus: &Arc<Corpus>) -> anyhow::Result<Outcome> {
         match self.mode {
@@ -78,13 +106,15 @@ impl Work {
                 kind: Kind::Wipe,
                 nth: 0,
             };
-            look(server.door(false), corpus, maildrop).await?;
+            look(server.door(0, false), corpus, maildrop).await?;
         }
         let meter = Meter::start(server)?;
         let begun = SystemClock.now();
         let task = Task {
             work: self,
-            door: server.door(self.is_tls).clone(),
+            doors: (0..self.at_once)
+                .map(|lane| server.door(lane, self.is_tls).clone())
+                .collect(),
             lmtp: server.lmtp,
             corpus: Arc::clone(corpus),
             next: Arc::new(AtomicU64::new(0)),
@@ -94,69 +124,32 @@ impl Work {
         let wall = begun.elapsed();
         let used = meter.used(wall).await?;
         ensure!(figures.done > 0, "nothing was done");
+        // Now, while nothing else hashes.
+        let hash = match self.mode {
+            Mode::Logins => Some(tokio::task::spawn_blocking(hash::alone).await??),
+            _ => None,
+        };
         Ok(Outcome {
             figures,
             used,
             pss_kib: None,
+            hash,
         })
     }
 
     /// Memory for each of `at_once` sessions that are logged in.
-    async fn idle(self, server: &Server, corpus: &Arc<Corpus>) -> anyhow::Result<Outcome> {
-        const LOGGING_IN: usize = 16;
-        let door = server.door(self.is_tls);
-        let users = corpus.plan().maildrops(Kind::Idle);
-        ensure!(
-            self.at_once <= users,
-            "{users} users for {} sessions",
-            self.at_once
-        );
-        // What the first session costs is not the others'.
-        let first = Maildrop {
-            kind: Kind::Idle,
-            nth: 0,
-        };
-        look(door, corpus, first).await?;
-        let before = server.process.pss_kib()?;
+    async fn idle(self, server: &Server, corpus: &Corpus) -> anyhow::Result<Outcome> {
         let meter = Meter::start(server)?;
         let begun = SystemClock.now();
-        let mut workers = JoinSet::new();
-        for lane in 0..LOGGING_IN {
-            let (door, at_once) = (door.clone(), self.at_once);
-            workers.spawn(async move {
-                let mut mine = Vec::new();
-                let mut figures = Figures::default();
-                for nth in (lane..at_once).step_by(LOGGING_IN) {
-                    let maildrop = Maildrop {
-                        kind: Kind::Idle,
-                        nth,
-                    };
-                    mine.push(log_in(&door, maildrop, nth, &mut figures).await?);
-                    figures.done += 1;
-                }
-                anyhow::Ok((mine, figures))
-            });
-        }
-        let (mut sessions, mut figures) = (Vec::new(), Figures::default());
-        while let Some(worker) = workers.join_next().await {
-            let (mine, times) = worker?.with_context(|| server.name.to_owned())?;
-            sessions.extend(mine);
-            figures.merge(&times);
-        }
+        let crowd = Crowd::gather(server, corpus, self.at_once, self.is_tls).await?;
         let used = meter.used(begun.elapsed()).await?;
-        let after = server.process.pss_kib()?;
-        for session in &mut sessions {
-            session.command("NOOP").await?;
-        }
-        let each =
-            crate::figures::float(after.saturating_sub(before)) / crate::figures::float(figures.done.max(1));
-        for mut session in sessions {
-            session.command("QUIT").await?;
-        }
+        let (figures, pss_kib) = (crowd.figures.clone(), crowd.pss_kib);
+        crowd.leave().await?;
         Ok(Outcome {
             figures,
             used,
-            pss_kib: Some(each),
+            pss_kib: Some(pss_kib),
+            hash: None,
         })
     }
 }
@@ -172,10 +165,16 @@ pub(crate) async fn warm(server: &Server, corpus: &Arc<Corpus>) -> anyhow::Resul
         .collect();
     let mut workers = JoinSet::new();
     for lane in 0..LANES {
-        let (all, corpus, door) = (Arc::clone(&all), Arc::clone(corpus), server.door(false).clone());
+        let (all, corpus) = (Arc::clone(&all), Arc::clone(corpus));
+        // Every frontend keeps in memory what it has verified itself.
+        let doors: Vec<Door> = (0..server.frontends.len())
+            .map(|nth| server.door(nth, false).clone())
+            .collect();
         workers.spawn(async move {
             for maildrop in all.iter().skip(lane).step_by(LANES) {
-                look(&door, &corpus, *maildrop).await?;
+                for door in &doors {
+                    look(door, &corpus, *maildrop).await?;
+                }
             }
             anyhow::Ok(())
         });
@@ -197,7 +196,7 @@ impl<'a> Meter<'a> {
     fn start(server: &'a Server) -> anyhow::Result<Self> {
         Ok(Self {
             server,
-            cpu: server.process.cpu()?,
+            cpu: server.cpu()?,
             beside: server.beside.map(cpu).transpose()?,
         })
     }
@@ -218,7 +217,8 @@ impl<'a> Meter<'a> {
 #[derive(Clone)]
 struct Task {
     work: Work,
-    door: Door,
+    /// Each client's.
+    doors: Vec<Door>,
     lmtp: Option<u16>,
     corpus: Arc<Corpus>,
     /// The next round, over all clients.
@@ -274,7 +274,9 @@ impl Task {
             Mode::Sessions => self.session(own(Kind::User), lane, READ, random, figures).await?,
             Mode::Polls => self.session(own(Kind::User), lane, 0, random, figures).await?,
             Mode::Throughput => self.session(own(Kind::Large), lane, 1, random, figures).await?,
-            Mode::Big => self.big(lane, figures).await?,
+            Mode::Bare => self.bare(lane, figures).await?,
+            Mode::Big => self.listed(Kind::Big, lane, figures).await?,
+            Mode::Few => self.listed(Kind::Few, lane, figures).await?,
             Mode::Small => self.small(figures).await?,
             Mode::Deletes => {
                 self.deletes(figures).await?;
@@ -284,14 +286,14 @@ impl Task {
             Mode::Logins if lane < self.work.guessing => self.guess(lane, round, figures).await?,
             Mode::Logins => {
                 let nth = usize::try_from(self.next.fetch_add(1, Ordering::Relaxed))?;
-                if nth >= self.corpus.plan().login {
+                if nth + self.work.guessing >= self.work.accounts {
                     return Ok(false);
                 }
                 let maildrop = Maildrop {
                     kind: Kind::Login,
-                    nth,
+                    nth: self.work.first + nth,
                 };
-                let client = log_in(&self.door, maildrop, lane, figures).await?;
+                let client = log_in(&self.doors[lane], maildrop, lane, figures).await?;
                 quit(client, figures).await?;
                 figures.done += 1;
             }
@@ -309,7 +311,7 @@ impl Task {
         random: &mut Random,
         figures: &mut Figures,
     ) -> anyhow::Result<()> {
-        let mut client = log_in(&self.door, maildrop, lane, figures).await?;
+        let mut client = log_in(&self.doors[lane], maildrop, lane, figures).await?;
         let n = self.corpus.len(maildrop);
         stat(&mut client, &self.corpus, maildrop, figures).await?;
         listing(&mut client, "UIDL", n, figures).await?;
@@ -330,13 +332,25 @@ impl Task {
         Ok(())
     }
 
-    async fn big(&self, lane: usize, figures: &mut Figures) -> anyhow::Result<()> {
+    /// A message that comes without being asked for.
+    async fn bare(&self, lane: usize, figures: &mut Figures) -> anyhow::Result<()> {
         let maildrop = Maildrop {
-            kind: Kind::Big,
+            kind: Kind::Large,
             nth: 0,
         };
+        let message = self.corpus.message(maildrop, 0);
+        let mut client = Client::connect(&self.doors[lane], lane).await?;
+        client.body(message).await?;
+        client.closed().await?;
+        figures.octets += u64::try_from(message.octets.len())?;
+        figures.done += 1;
+        Ok(())
+    }
+
+    async fn listed(&self, kind: Kind, lane: usize, figures: &mut Figures) -> anyhow::Result<()> {
+        let maildrop = Maildrop { kind, nth: 0 };
         let n = self.corpus.len(maildrop);
-        let mut client = greeted(&self.door, lane, figures).await?;
+        let mut client = greeted(&self.doors[lane], lane, figures).await?;
         let begun = SystemClock.now();
         client.command(&format!("USER {}", login_name(maildrop))).await?;
         client.command(&format!("PASS {PASSWORD}")).await?;
@@ -356,7 +370,7 @@ impl Task {
             nth: 0,
         };
         let n = self.corpus.len(maildrop);
-        let mut client = log_in(&self.door, maildrop, 0, figures).await?;
+        let mut client = log_in(&self.doors[0], maildrop, 0, figures).await?;
         stat(&mut client, &self.corpus, maildrop, figures).await?;
         let begun = SystemClock.now();
         let mut sent = 0;
@@ -386,7 +400,7 @@ impl Task {
             nth: 0,
         };
         let n = self.corpus.len(maildrop);
-        let mut client = log_in(&self.door, maildrop, 0, figures).await?;
+        let mut client = log_in(&self.doors[0], maildrop, 0, figures).await?;
         stat(&mut client, &self.corpus, maildrop, figures).await?;
         let begun = SystemClock.now();
         for first in (1..=n).step_by(BLOCK) {
@@ -413,12 +427,17 @@ impl Task {
     ) -> anyhow::Result<()> {
         const PER_CONNECTION: usize = 100;
         let port = self.lmtp.context("this server takes no mail")?;
+        // Those that are read stay as they are.
+        let recipient = login_name(Maildrop {
+            kind: Kind::Idle,
+            nth: maildrop.nth,
+        });
         let mut lmtp = Lmtp::connect(port, maildrop.nth).await?;
         for _ in 0..PER_CONNECTION {
             let index = usize::try_from(random.next() >> 1)? % self.corpus.len(maildrop);
             let message = self.corpus.message(maildrop, index);
             let begun = SystemClock.now();
-            lmtp.deliver(&login_name(maildrop), message).await?;
+            lmtp.deliver(&recipient, message).await?;
             figures.took("delivery", begun.elapsed());
             figures.octets += u64::try_from(message.octets.len())?;
             figures.done += 1;
@@ -432,10 +451,11 @@ impl Task {
     /// A login with a wrong password, which was never tried before; it counts for nothing but its time.
     async fn guess(&self, lane: usize, round: usize, figures: &mut Figures) -> anyhow::Result<()> {
         let maildrop = Maildrop {
-            kind: Kind::Idle,
-            nth: lane % self.corpus.plan().idle.max(1),
+            kind: Kind::Login,
+            nth: self.work.first + self.work.accounts - 1 - lane,
         };
-        let mut client = Client::connect(&self.door, lane).await?;
+        let address = STRANGERS + maildrop.nth % STRANGERS;
+        let mut client = Client::connect(&self.doors[lane], address).await?;
         client.ok().await?;
         client.command(&format!("USER {}", login_name(maildrop))).await?;
         let begun = SystemClock.now();
@@ -450,7 +470,7 @@ impl Task {
 }
 
 /// Logs in, sees that all is there, and leaves.
-async fn look(door: &Door, corpus: &Corpus, maildrop: Maildrop) -> anyhow::Result<()> {
+pub(crate) async fn look(door: &Door, corpus: &Corpus, maildrop: Maildrop) -> anyhow::Result<()> {
     let mut figures = Figures::default();
     let mut client = log_in(door, maildrop, maildrop.nth, &mut figures).await?;
     stat(&mut client, corpus, maildrop, &mut figures).await?;
@@ -466,7 +486,7 @@ async fn greeted(door: &Door, lane: usize, figures: &mut Figures) -> anyhow::Res
     Ok(client)
 }
 
-async fn log_in(
+pub(crate) async fn log_in(
     door: &Door,
     maildrop: Maildrop,
     lane: usize,
@@ -483,7 +503,7 @@ async fn log_in(
     Ok(client)
 }
 
-async fn stat(
+pub(crate) async fn stat(
     client: &mut Client,
     corpus: &Corpus,
     maildrop: Maildrop,

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Refill, Server, doors, folder};
+use super::{Frontend, Refill, Server, folder};
 use crate::corpus::{Corpus, Maildrop, Plan};
 use crate::pair::Pair;
 use crate::process::{Ending, Process};
@@ -46,13 +46,11 @@ pub(crate) async fn start(within: &Path, seed: u64, corpus: &Corpus) -> anyhow::
     let program = std::env::current_exe()?;
     let mut process = Process::start(&program, &arguments, &folder.join("log"), Ending::Kill)?;
     let ports = process.ports(2).await.context("the ceiling")?;
-    let (plain, tls) = doors(ports[0], ports[1], &Pair::of(within).client()?);
+    let client = Pair::of(within).client()?;
     Ok(Server {
         name: "ceiling",
-        process,
+        frontends: vec![Frontend::new(process, ports[0], ports[1], client)],
         beside: None,
-        plain,
-        tls,
         lmtp: None,
         refill: Refill::Never,
     })

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use restante_auth::password::HashParams;
 use restante_testkit::free_port;
 
-use super::{Refill, Server, doors, folder, hash, login_name, names, params};
+use super::{Frontend, Refill, Server, folder, hash, login_name, names, params};
 use crate::corpus::{Corpus, Kind, Maildrop};
 use crate::pair::Pair;
 use crate::process::{Ending, Process};
@@ -170,13 +170,10 @@ pub(crate) async fn start(
     for port in [plain, tls] {
         process.open(port).await.context(setup.name())?;
     }
-    let (plain, tls) = doors(plain, tls, &pair.client()?);
     Ok(Server {
         name: setup.name(),
-        process,
+        frontends: vec![Frontend::new(process, plain, tls, pair.client()?)],
         beside: None,
-        plain,
-        tls,
         lmtp: None,
         refill: Refill::Files(store.clone()),
     })

@@ -1,4 +1,4 @@
-//! Restante as it is installed: the release binary over SQLite and a folder, or over Postgres. Start at [`start`].
+//! Restante as it is installed: the release binary over one of its storages. Start at [`start`].
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use restante_auth::password::HashParams;
-use restante_testkit::{PgDatabase, Postgres};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection as _, Executor as _};
+use restante_testkit::{PgDatabase, Postgres, PostgresOptions, S3};
+use sqlx::Connection as _;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
-use super::{DOMAIN, Refill, Server, doors, folder, hash, login_name, params};
+use super::rows::Rows;
+use super::{DOMAIN, Frontend, Refill, Server, folder, hash, login_name, params};
 use crate::client::Lmtp;
 use crate::corpus::{Corpus, Kind, Maildrop, Plan};
 use crate::pair::Pair;
@@ -32,68 +33,155 @@ pub(crate) enum Storage {
     Embedded,
     /// Everything in Postgres, on loopback
     Postgres,
+    /// SQLite and a bucket, over HTTP on loopback
+    S3,
+    /// SQLite and the plugin `memory`, which keeps octets in SQLite too
+    Plugin,
 }
 
-/// The index of an embedded server, for what would take long over its front door.
-pub(crate) struct Rows(PathBuf);
+/// A storage that is there to be used.
+pub(crate) enum Place<'a> {
+    Folder,
+    Postgres(PgDatabase),
+    Bucket(&'a S3),
+    /// The component.
+    Plugin(PathBuf),
+}
 
-/// Starts it with all maildrops of the corpus.
+impl Storage {
+    pub(crate) const ALL: [Self; 4] = [Self::Embedded, Self::Postgres, Self::S3, Self::Plugin];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Postgres => "Postgres",
+            Self::S3 => "S3",
+            Self::Plugin => "plugin",
+        }
+    }
+}
+
+impl Place<'_> {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Folder => "restante",
+            Self::Postgres(_) => "restante over Postgres",
+            Self::Bucket(_) => "restante over S3",
+            Self::Plugin(_) => "restante over a plugin",
+        }
+    }
+
+    /// Its tables of the `nth` frontend's configuration.
+    fn tables(&self, folder: &Path, nth: usize) -> String {
+        let sqlite = format!(
+            "[database]\nurl = \"sqlite://{}/restante.db\"\n",
+            folder.display()
+        );
+        let spool = format!("[lmtp]\nspool_path = \"{}/spool-{nth}\"\n", folder.display());
+        match self {
+            Self::Folder => format!(
+                "{sqlite}[storage.main]\nkind = \"file\"\npath = \"{}/blobs\"\n",
+                folder.display()
+            ),
+            Self::Postgres(database) => format!(
+                "[database]\nurl = \"{}\"\n[storage.main]\nkind = \"postgres\"\n{spool}",
+                database.url()
+            ),
+            Self::Bucket(s3) => format!(
+                "{sqlite}[storage.main]\nkind = \"s3\"\nbucket = \"{}\"\nregion = \"{}\"\nendpoint = \"{}\"\n\
+                 credentials_file = \"{}\"\n{spool}",
+                s3.bucket(),
+                s3.region(),
+                s3.endpoint(),
+                s3.credentials_file().display()
+            ),
+            Self::Plugin(_) => format!(
+                "{sqlite}[plugin.keeper]\ngrants = [\"key-value\"]\n\
+                 [storage.main]\nkind = \"plugin\"\nplugin = \"keeper\"\n\
+                 [plugin_host]\ncache_path = \"{}/plugins\"\n{spool}",
+                folder.display()
+            ),
+        }
+    }
+
+    fn rows(&self, folder: &Path) -> Rows {
+        match self {
+            Self::Postgres(database) => Rows::Postgres(database.clone()),
+            _ => Rows::Sqlite(folder.join("restante.db")),
+        }
+    }
+}
+
+/// Starts it with all maildrops of the corpus, as so many frontends; more than one need Postgres.
 pub(crate) async fn start(
     program: &Path,
     within: &Path,
     corpus: &Arc<Corpus>,
-    storage: Storage,
+    place: Place<'_>,
+    frontends: usize,
 ) -> anyhow::Result<Server> {
-    let name = match storage {
-        Storage::Embedded => "restante",
-        Storage::Postgres => "restante over Postgres",
-    };
+    let name = place.name();
     let folder = folder(within, name)?;
     let pair = Pair::of(within);
-    let config = folder.join("restante.toml");
-    let (rows, database) = match storage {
-        Storage::Embedded => (Some(Rows(folder.join("restante.db"))), None),
-        Storage::Postgres => (None, Some(database().await?)),
-    };
-    let url = database.as_ref().map(PgDatabase::url);
-    std::fs::write(&config, configuration(&folder, &pair, url.as_deref()))?;
-    add_accounts(program, &config, rows.as_ref(), corpus.plan()).await?;
-    let arguments = ["serve", "--config", &config.display().to_string()].map(str::to_owned);
-    let mut process = Process::start(program, &arguments, &folder.join("log"), Ending::Kill)?;
-    let ports = process.ports(3).await.context("restante")?;
-    let &[plain, tls, lmtp, ..] = &ports[..] else {
-        bail!("restante listens on {ports:?}")
-    };
-    for kind in [Kind::User, Kind::Large, Kind::Small] {
-        deliver(lmtp, corpus, kind).await?;
+    let configurations: Vec<PathBuf> = (0..frontends)
+        .map(|nth| {
+            let file = folder.join(format!("restante-{nth}.toml"));
+            std::fs::write(&file, configuration(&place.tables(&folder, nth), &pair, nth))?;
+            Ok(file)
+        })
+        .collect::<std::io::Result<_>>()?;
+    let config = configurations.first().context("a server has a frontend")?;
+    let rows = place.rows(&folder);
+    set_up(program, config, &place)?;
+    add_accounts(program, config, &rows, corpus.plan()).await?;
+    let mut running = Vec::new();
+    let mut lmtp = None;
+    for (nth, config) in configurations.iter().enumerate() {
+        let arguments = ["serve", "--config", &config.display().to_string()].map(str::to_owned);
+        let log = folder.join(format!("log-{nth}"));
+        let mut process = Process::start(program, &arguments, &log, Ending::Kill)?;
+        let ports = process.ports(3).await.context("restante")?;
+        let &[plain, tls, delivery, ..] = &ports[..] else {
+            bail!("restante listens on {ports:?}")
+        };
+        lmtp.get_or_insert(delivery);
+        running.push(Frontend::new(process, plain, tls, pair.client()?));
     }
-    for (kind, n) in [(Kind::Big, corpus.plan().big), (Kind::Wipe, corpus.plan().wipe)] {
+    let delivery = lmtp.context("a server has a frontend")?;
+    for kind in [Kind::User, Kind::Large, Kind::Small] {
+        deliver(delivery, corpus, kind).await?;
+    }
+    for kind in [Kind::Big, Kind::Few, Kind::Wipe] {
+        let n = corpus.plan().messages(kind);
         if n > 0 {
-            let rows = rows.as_ref().context("such a maildrop is made in SQLite only")?;
-            deliver_first(lmtp, corpus, kind).await?;
+            deliver_first(delivery, corpus, kind).await?;
             rows.clone_message(kind, n).await?;
         }
     }
-    let (plain, tls) = doors(plain, tls, &pair.client()?);
-    let beside = match &database {
-        None => None,
-        Some(database) => Some(postmaster(database).await?),
+    let beside = match &place {
+        Place::Postgres(database) => Some(postmaster(database).await?),
+        _ => None,
     };
     Ok(Server {
         name,
-        process,
+        frontends: running,
         beside,
-        plain,
-        tls,
-        lmtp: Some(lmtp),
-        refill: rows.map_or(Refill::Never, Refill::Rows),
+        lmtp,
+        refill: Refill::Rows(rows),
     })
 }
 
-/// A database that nobody else uses, in a cluster that ends with this process.
-async fn database() -> anyhow::Result<PgDatabase> {
-    let cluster = Postgres::shared()
+/// A database that nobody else uses, in a cluster that ends with this process. It syncs to the disk, as SQLite does.
+pub(super) async fn database() -> anyhow::Result<PgDatabase> {
+    static CLUSTER: OnceCell<Option<Postgres>> = OnceCell::const_new();
+    let options = PostgresOptions {
+        fsync: true,
+        ..PostgresOptions::default()
+    };
+    let cluster = CLUSTER
+        .get_or_init(|| Postgres::start(options))
         .await
+        .as_ref()
         .context("PostgreSQL is needed: apt-get install postgresql")?;
     Ok(cluster.database().await)
 }
@@ -109,18 +197,7 @@ async fn postmaster(database: &PgDatabase) -> anyhow::Result<u32> {
     parent.context("the process of a connection is gone")
 }
 
-fn configuration(folder: &Path, pair: &Pair, postgres: Option<&str>) -> String {
-    let folder = folder.display();
-    let storage = match postgres {
-        None => format!(
-            "[database]\nurl = \"sqlite://{folder}/restante.db\"\n\
-             [storage.main]\nkind = \"file\"\npath = \"{folder}/blobs\"\n"
-        ),
-        Some(url) => format!(
-            "[database]\nurl = \"{url}\"\n[storage.main]\nkind = \"postgres\"\n\
-             [lmtp]\nspool_path = \"{folder}/spool\"\n"
-        ),
-    };
+fn configuration(tables: &str, pair: &Pair, nth: usize) -> String {
     format!(
         r#"
 [[listener]]
@@ -136,7 +213,9 @@ protocol = "lmtp"
 [[tls.certificate]]
 certificate_file = "{certificate}"
 key_file = "{key}"
-{storage}
+{tables}
+[lock]
+node = "frontend-{nth}"
 [limits]
 connections = 15000
 connections_per_address = 15000
@@ -152,12 +231,20 @@ argon2_iterations = {iterations}
     )
 }
 
-/// One account of each kind by the command line, the others as copies of its rows, or in the same way.
-async fn add_accounts(program: &Path, config: &Path, rows: Option<&Rows>, plan: &Plan) -> anyhow::Result<()> {
+/// The tables, the plugin, and whose accounts there will be.
+fn set_up(program: &Path, config: &Path, place: &Place<'_>) -> anyhow::Result<()> {
     let run = |arguments: &[&str]| run(program, config, arguments);
     run(&["migrate"])?;
+    if let Place::Plugin(component) = place {
+        run(&["plugin", "install", "keeper", &component.display().to_string()])?;
+    }
     run(&["tenant", "add", "bench"])?;
-    run(&["domain", "add", DOMAIN, "--tenant", "bench"])?;
+    run(&["domain", "add", DOMAIN, "--tenant", "bench"])
+}
+
+/// One account of each kind by the command line, the others as copies of its rows, or in the same way.
+async fn add_accounts(program: &Path, config: &Path, rows: &Rows, plan: &Plan) -> anyhow::Result<()> {
+    let run = |arguments: &[&str]| run(program, config, arguments);
     for kind in Kind::ALL {
         let n = plan.maildrops(kind);
         if n == 0 {
@@ -166,7 +253,11 @@ async fn add_accounts(program: &Path, config: &Path, rows: Option<&Rows>, plan: 
         let file = config.with_file_name("hash");
         std::fs::write(&file, hash(params(kind, CHEAP))?)?;
         let file = file.display().to_string();
-        let by_hand = if rows.is_some() { 1 } else { n };
+        // Of Postgres, one by one: there, an account is more than one row.
+        let by_hand = match rows {
+            Rows::Sqlite(_) => 1,
+            Rows::Postgres(_) => n,
+        };
         for maildrop in plan.all(kind).take(by_hand) {
             let name = login_name(maildrop);
             run(&[
@@ -178,7 +269,7 @@ async fn add_accounts(program: &Path, config: &Path, rows: Option<&Rows>, plan: 
                 "--password-is-hash",
             ])?;
         }
-        if let Some(rows) = rows {
+        if by_hand < n {
             rows.clone_account(kind, n).await?;
         }
     }
@@ -236,82 +327,3 @@ async fn deliver_first(port: u16, corpus: &Corpus, kind: Kind) -> anyhow::Result
     lmtp.deliver(&login_name(maildrop), corpus.message(maildrop, 0))
         .await
 }
-
-impl Rows {
-    async fn open(&self) -> anyhow::Result<SqliteConnection> {
-        let options = SqliteConnectOptions::new().filename(&self.0);
-        Ok(SqliteConnection::connect_with(&options).await?)
-    }
-
-    /// Makes `n` accounts of a kind out of its first.
-    async fn clone_account(&self, kind: Kind, n: usize) -> anyhow::Result<()> {
-        let mut db = self.open().await?;
-        let (first, last) = (format!("{}-0", kind.prefix()), i64::try_from(n)? - 1);
-        let mut tx = db.begin().await?;
-        for sql in [CLONE_MAILDROP, CLONE_ACCOUNT] {
-            let query = sqlx::query(sql).bind(last).bind(&first).bind(kind.prefix());
-            tx.execute(query).await?;
-        }
-        tx.commit().await?;
-        Ok(db.close().await?)
-    }
-
-    /// Makes `n` messages out of the one that was delivered: rows alone, to be listed and deleted and not read.
-    async fn clone_message(&self, kind: Kind, n: usize) -> anyhow::Result<()> {
-        let mut db = self.open().await?;
-        let (account, last) = (format!("{}-0", kind.prefix()), i64::try_from(n)? - 1);
-        let mut tx = db.begin().await?;
-        for sql in [CLONE_UNIQUE_ID, CLONE_MESSAGE, COUNT] {
-            tx.execute(sqlx::query(sql).bind(last).bind(&account)).await?;
-        }
-        tx.commit().await?;
-        Ok(db.close().await?)
-    }
-
-    /// Puts deleted messages back.
-    pub(super) async fn refill(&self, plan: &Plan) -> anyhow::Result<()> {
-        let mut db = self.open().await?;
-        let (account, n) = (format!("{}-0", Kind::Wipe.prefix()), i64::try_from(plan.wipe)?);
-        let mut tx = db.begin().await?;
-        for sql in [RESTORE, COUNT] {
-            tx.execute(sqlx::query(sql).bind(n).bind(&account)).await?;
-        }
-        tx.commit().await?;
-        Ok(db.close().await?)
-    }
-}
-
-const CLONE_MAILDROP: &str = "\
-    WITH RECURSIVE n (i) AS (SELECT 1 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO maildrop (maildrop_id, tenant_id)
-    SELECT account_id + i, tenant_id FROM account, n WHERE local_part = ?2 AND ?3 IS NOT NULL";
-
-const CLONE_ACCOUNT: &str = "\
-    WITH RECURSIVE n (i) AS (SELECT 1 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO account (account_id, tenant_id, domain_id, domain_name, local_part, password)
-    SELECT account_id + i, tenant_id, domain_id, domain_name, ?3 || '-' || i, password
-    FROM account, n WHERE local_part = ?2";
-
-const CLONE_UNIQUE_ID: &str = "\
-    WITH RECURSIVE n (i) AS (SELECT 1 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO unique_id (maildrop_id, unique_id)
-    SELECT account_id, printf('00000000000000000%09d', i) FROM account, n WHERE local_part = ?2";
-
-const CLONE_MESSAGE: &str = "\
-    WITH RECURSIVE n (i) AS (SELECT 1 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO message (tenant_id, maildrop_id, unique_id, octets, header_octets, has_dot_lines, needs_utf8, crc64,
-        header_crc64, sha256, storage_id, blob, received_at)
-    SELECT m.tenant_id, m.maildrop_id, printf('00000000000000000%09d', i), m.octets, m.header_octets,
-        m.has_dot_lines, m.needs_utf8, m.crc64, m.header_crc64, m.sha256, m.storage_id, randomblob(16), m.received_at
-    FROM (SELECT message.* FROM message JOIN account ON maildrop_id = account_id WHERE local_part = ?2) m, n";
-
-const RESTORE: &str = "\
-    UPDATE message SET deleted_at = NULL
-    WHERE ?1 > 0 AND maildrop_id = (SELECT account_id FROM account WHERE local_part = ?2)";
-
-const COUNT: &str = "\
-    UPDATE maildrop SET
-        messages = (SELECT count(*) FROM message WHERE maildrop_id = maildrop.maildrop_id AND deleted_at IS NULL),
-        octets = (SELECT coalesce(sum(octets), 0) FROM message
-            WHERE maildrop_id = maildrop.maildrop_id AND deleted_at IS NULL)
-    WHERE ?1 >= 0 AND maildrop_id = (SELECT account_id FROM account WHERE local_part = ?2)";
