@@ -98,6 +98,8 @@ impl Drain {
     /// Runs `task` on its own, counted by the drain and dropped where it stands at the deadline.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let inner = Arc::clone(&self.0);
+        // What waits for it keeps it several times over, and keeps that room as long as it runs.
+        let task = Box::pin(task);
         self.0.tasks.spawn(async move {
             let cut = inner.cut.clone();
             if cut.run_until_cancelled_owned(task).await.is_none() {

@@ -35,7 +35,31 @@ pub(crate) struct FileReader {
 
 /// Opens `path` for `range` without a wait. `None` says that it was not opened; [`open`] finds out why.
 pub(crate) fn open_cached(path: &Path, range: OctetRange, gate: &Gate) -> Option<FileReader> {
-    FileReader::new(cached::open(path).ok()?, range, gate.clone()).ok()
+    let file = cached::open(path).ok()?;
+    match in_one_piece(&file, range, gate) {
+        Some(first) => Some(FileReader {
+            gate: gate.clone(),
+            file: None,
+            first: Some(first),
+            left: OctetRange {
+                start: range.end,
+                ..range
+            },
+            knows_memory: true,
+        }),
+        None => FileReader::new(file, range, gate.clone()).ok(),
+    }
+}
+
+/// All of a short range, if it is in memory: then the file is as long as was recorded, and not needed any more.
+fn in_one_piece(file: &File, range: OctetRange, gate: &Gate) -> Option<Bytes> {
+    let octets = range.len().get();
+    if octets == 0 || octets > PIECE || !gate.may_miss() {
+        return None;
+    }
+    let octets = usize::try_from(octets).ok()?;
+    let piece = cached::read(file, octets, range.start.get()).ok()?;
+    (piece.len() == octets).then(|| piece.into())
 }
 
 /// Opens `path` for `range`. Reads the first piece too, so that the caller waits once.

@@ -37,8 +37,8 @@ use crate::window;
 /// Octets read at once. They live on the stack of one poll, and are wiped there, since a password may be among them:
 /// an idle session holds no input buffer.
 const READ_OCTETS: usize = 4096;
-/// An output buffer larger than this is given back once it is sent.
-const KEPT_OCTETS: usize = 4096;
+/// An output buffer larger than this is given back once it is sent: replies to most commands are shorter.
+const KEPT_OCTETS: usize = 256;
 /// How long, and how far, a client that still sends is listened to after the last reply, so that the reply is not
 /// lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ pub(crate) struct Driver<'a> {
     /// On what conditions somebody logs in here.
     login: LoginContext,
     /// What was looked up for the SCRAM exchange that is going on.
-    ticket: Option<ScramTicket>,
+    ticket: Option<Box<ScramTicket>>,
     account: Option<AccountId>,
     /// When the claim was made that is being verified.
     login_begun: Instant,
@@ -123,8 +123,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Drives the session to its end.
-    pub(crate) async fn run(mut self) -> End<'a> {
+    /// Drives the session to its end. Boxed, because futures keep what they are given twice.
+    pub(crate) async fn run(mut self: Box<Self>) -> End<'a> {
         loop {
             self.hear();
             let step = self.session.next(&mut self.out);
@@ -139,7 +139,7 @@ impl<'a> Driver<'a> {
                     }
                 }
                 Step::Flush => self.flush().await,
-                Step::Ask(Request::StartTls) => return self.start_tls().await,
+                Step::Ask(Request::StartTls) => return Box::pin(self.start_tls()).await,
                 // Boxed, so that an idle session does not keep room for what it may ask for.
                 Step::Ask(request) => Box::pin(self.fulfil(request)).await,
                 Step::Close(reason) => return End::Closed(Box::pin(self.close(reason)).await),
@@ -274,7 +274,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Consumes this session for a new one inside TLS. Octets that came in the clear behind STLS end the connection.
-    async fn start_tls(mut self) -> End<'a> {
+    async fn start_tls(mut self: Box<Self>) -> End<'a> {
         if self.left_over.is_empty() {
             self.flush().await;
         }
@@ -303,7 +303,7 @@ impl<'a> Driver<'a> {
                 let salted = self.connection.ports.authenticator.salt(&name, &self.login).await;
                 Answer::Salt(match salted {
                     Ok((salting, ticket)) => {
-                        self.ticket = Some(ticket);
+                        self.ticket = Some(Box::new(ticket));
                         Ok(salting)
                     }
                     Err(verdict) => Err(fault::no_salt(&verdict)),
@@ -311,7 +311,10 @@ impl<'a> Driver<'a> {
             }
             Request::Verify(claim) => {
                 self.flush().await;
-                let (authenticator, ticket) = (&self.connection.ports.authenticator, self.ticket.take());
+                let (authenticator, ticket) = (
+                    &self.connection.ports.authenticator,
+                    self.ticket.take().map(|ticket| *ticket),
+                );
                 let span = in_session(|| info_span!(target: SPAN_TARGET, "login"));
                 self.login_begun = Instant::now();
                 let verdict = authenticator
@@ -545,7 +548,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Sends the last words and closes.
-    async fn close(mut self, reason: CloseReason) -> Finished {
+    async fn close(mut self: Box<Self>, reason: CloseReason) -> Finished {
         self.flush().await;
         if !self.broken && timeout(LINGER, self.linger()).await.is_err() {
             debug!(session = %self.connection.session_id, "client goes on sending; cut");

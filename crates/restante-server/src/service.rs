@@ -115,9 +115,8 @@ impl Pop3Service {
         let login = self.login(&stream, channel, accepted.client, session);
         let policy = self.policy(&login.scope);
         let machine = Session::new(policy, channel, facts(&stream), begun.into_std());
-        let finished = self
-            .run(Driver::new(connection, machine, stream, login), accepted.client)
-            .await;
+        let driver = Box::new(Driver::new(connection, machine, stream, login));
+        let finished = self.run(driver, accepted.client).await;
         Span::current().record("reason", finished.reason.as_str());
         telemetry.emit(SessionRecord {
             session,
@@ -218,7 +217,7 @@ impl Pop3Service {
     }
 
     /// Drives the session; after STLS, a new one over the same connection.
-    async fn run(&self, driver: Driver<'_>, client: ClientAddr) -> Finished {
+    async fn run(&self, driver: Box<Driver<'_>>, client: ClientAddr) -> Finished {
         let (connection, wire, closed) = match Box::pin(driver.run()).await {
             End::Closed(closed) => return closed,
             End::StartTls {
@@ -243,7 +242,8 @@ impl Pop3Service {
         let policy = self.policy(&login.scope);
         let (begun, now) = (connection.begun.into_std(), Instant::now().into_std());
         let machine = Session::after_stls(policy, facts(&stream), begun, now);
-        match Box::pin(Driver::new(*connection, machine, stream, login).run()).await {
+        let driver = Box::new(Driver::new(*connection, machine, stream, login));
+        match Box::pin(driver.run()).await {
             End::Closed(finished) => finished,
             End::StartTls { .. } => failed,
         }

@@ -70,10 +70,11 @@ statements! {
         VALUES (?1, ?2, ?3, NULL, ?4) ON CONFLICT (session_id, maildrop_id) DO NOTHING";
     PRUNE_UPDATE_LOG = "DELETE FROM update_log WHERE (session_id, maildrop_id) IN
         (SELECT session_id, maildrop_id FROM update_log WHERE at < ?1 LIMIT ?2)";
-    /// `?1` is a JSON array of keys.
+    /// Of a JSON array of keys, what was deleted at a time.
     MEASURE_DELETION = "SELECT count(*), coalesce(sum(octets), 0) FROM message
         WHERE message_id IN (SELECT value FROM json_each(?1))
-            AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at IS NULL";
+            AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at = ?4";
+    /// `?1` is a JSON array of keys.
     DELETE_MESSAGES = "UPDATE message SET deleted_at = ?4
         WHERE message_id IN (SELECT value FROM json_each(?1))
             AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at IS NULL";

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 use restante_lock::{LockError, LockTable};
 use restante_session::DeleteSet;
 use restante_store::{Committed, StoreError, StoreErrorKind};
-use restante_types::{Fence, SessionId};
+use restante_types::{Fence, Octets, SessionId};
 
 use super::{json_array, refusal};
 use crate::database::Tx;
 use crate::error::{commit_failed, failed};
-use crate::values::{Undecodable, time_to_row};
+use crate::values::{Undecodable, count_to_row, time_to_row};
 use crate::{Sqlite, sql};
 
 /// Messages per statement: bounds the memory that a large deletion takes.
@@ -102,27 +102,25 @@ impl Update {
     /// Makes tombstones of the messages that are still there; answers how many.
     async fn delete(&self, tx: &mut Tx, deletes: &DeleteSet) -> Result<i64, sqlx::Error> {
         let maildrop = self.fence.maildrop;
-        let keys: Vec<i64> = deletes.iter().map(|entry| entry.id.get()).collect();
+        let marked: Vec<(i64, Octets)> = deletes.iter().map(|it| (it.id.get(), it.octets)).collect();
         let (mut n_deleted, mut octets) = (0_i64, 0_i64);
-        for chunk in keys.chunks(CHUNK) {
-            let chunk = json_array(chunk.iter().copied());
-            let (messages, size): (i64, i64) = sqlx::query_as(sql::MEASURE_DELETION)
-                .bind(&chunk)
-                .bind(maildrop.number())
-                .bind(maildrop.tenant().get())
-                .fetch_one(&mut **tx)
-                .await?;
+        for marked in marked.chunks(CHUNK) {
+            let keys = json_array(marked.iter().map(|(key, _)| *key));
             let deleted = sqlx::query(sql::DELETE_MESSAGES)
-                .bind(&chunk)
+                .bind(&keys)
                 .bind(maildrop.number())
                 .bind(maildrop.tenant().get())
                 .bind(time_to_row(self.at))
                 .execute(&mut **tx)
-                .await?;
-            if u64::try_from(messages) != Ok(deleted.rows_affected()) {
-                return Err(Undecodable("messages counted and messages deleted differ").into());
-            }
-            n_deleted += messages;
+                .await?
+                .rows_affected();
+            let size = if usize::try_from(deleted) == Ok(marked.len()) {
+                let size: Octets = marked.iter().map(|(_, octets)| *octets).sum();
+                count_to_row(size.get()).ok_or(Undecodable("octets"))?
+            } else {
+                self.measure(tx, &keys, deleted).await?
+            };
+            n_deleted = n_deleted.saturating_add_unsigned(deleted);
             octets = octets.saturating_add(size);
         }
         sqlx::query(sql::COUNT_DELETION)
@@ -132,6 +130,22 @@ impl Update {
             .execute(&mut **tx)
             .await?;
         Ok(n_deleted)
+    }
+
+    /// The octets of those that were deleted here, where others were gone already.
+    async fn measure(&self, tx: &mut Tx, keys: &str, deleted: u64) -> Result<i64, sqlx::Error> {
+        let (messages, size): (i64, i64) = sqlx::query_as(sql::MEASURE_DELETION)
+            .bind(keys)
+            .bind(self.fence.maildrop.number())
+            .bind(self.fence.maildrop.tenant().get())
+            .bind(time_to_row(self.at))
+            .fetch_one(&mut **tx)
+            .await?;
+        if u64::try_from(messages) == Ok(deleted) {
+            Ok(size)
+        } else {
+            Err(Undecodable("messages counted and messages deleted differ").into())
+        }
     }
 
     async fn log(&self, tx: &mut Tx, n_deleted: i64) -> Result<(), sqlx::Error> {

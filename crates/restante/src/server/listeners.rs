@@ -40,8 +40,9 @@ pub(super) enum Service {
 
 impl Service {
     pub(super) async fn serve(self, accepted: Accepted) {
+        // Boxed, so that a connection of one kind does not keep room for the other.
         match self {
-            Self::Pop3(service) => service.serve(accepted).await,
+            Self::Pop3(service) => Box::pin(service.serve(accepted)).await,
             Self::Lmtp(service, tenant) => {
                 let Some(session) = fresh_session_id() else {
                     error!("no random octets from the system; connection closed");
@@ -60,7 +61,7 @@ impl Service {
                     tenant,
                     drain,
                 };
-                service.serve(stream, connection).await;
+                Box::pin(service.serve(stream, connection)).await;
             }
         }
     }

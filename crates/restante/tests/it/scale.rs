@@ -292,7 +292,7 @@ fn f21_ten_thousand_idle_tls_sessions_cost_little_and_disturb_nobody() {
         plain.len(),
         tls.len()
     );
-    assert!(each_plain.max(each_tls) < 64 * 1024);
+    assert!(each_plain < 16 * 1024 && each_tls < 28 * 1024);
     have_none_of_their_own();
     let scrape = scrape_much(&server);
     println!(
