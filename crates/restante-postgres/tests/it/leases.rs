@@ -216,7 +216,12 @@ const HELD: &str = "SELECT count(*) FROM maildrop_lock WHERE session_id IS NOT N
 /// those of a connection that ends before it is seen to have gone.
 async fn written_by_beats(locks: &PgLockManager, conn: &mut PgConnection) -> (i64, i64) {
     let begun = Instant::now();
-    while sqlx::query_scalar::<_, i64>(OTHERS).fetch_one(&mut *conn).await.unwrap() > 1 {
+    while sqlx::query_scalar::<_, i64>(OTHERS)
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap()
+        > 1
+    {
         assert!(begun.elapsed() < PATIENCE);
         sleep(Duration::from_millis(5)).await;
     }
@@ -249,6 +254,9 @@ async fn a_heartbeat_writes_one_row_for_ten_maildrops_and_for_ten_thousand() {
         let held: i64 = sqlx::query_scalar(HELD).fetch_one(&mut conn).await.unwrap();
         assert_eq!(held, wanted);
         let (frontends, all) = written_by_beats(&locks, &mut conn).await;
-        assert_eq!(frontends, all, "rows of frontends and of all tables, {wanted} held");
+        assert_eq!(
+            frontends, all,
+            "rows of frontends and of all tables, {wanted} held"
+        );
     }
 }
