@@ -9,23 +9,23 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use restante_store::{StorageId, StoreError};
 use restante_telemetry::PoolLoad;
 use restante_types::Secret;
-use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::{Query, QueryAs};
 use sqlx::{ConnectOptions, Connection, FromRow, Postgres};
 use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::PgError;
+use crate::connections::{Connections, Held, give_up};
 use crate::error::{commit_failed, failed, not_connected, spares_connection};
 use crate::pooler::{self, Pooler};
 use crate::schema::{self, Schema};
@@ -134,7 +134,7 @@ fn pooled(options: PgConnectOptions) -> PgConnectOptions {
 /// An open database, migrated to what this release expects. Clones share the connections.
 #[derive(Clone)]
 pub struct Pg {
-    pool: PgPool,
+    pool: Connections,
     inner: Arc<Inner>,
 }
 
@@ -143,24 +143,6 @@ struct Inner {
     direct: Option<PgConnectOptions>,
     /// How long a call waits for its answer.
     limit: Duration,
-    acquire_timeout: Duration,
-    check_after_idle: Duration,
-    last_break: Arc<LastBreak>,
-}
-
-/// When a connection was last found broken: those that have been idle since before are asked before they are used.
-#[derive(Debug, Default)]
-struct LastBreak(Mutex<Option<Instant>>);
-
-impl LastBreak {
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    fn is_after(&self, moment: Option<Instant>) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| moment.is_none_or(|moment| moment <= last))
-    }
 }
 
 impl fmt::Debug for Pg {
@@ -252,12 +234,7 @@ impl Pg {
 
     /// What the pool holds, for the metrics.
     pub fn load(&self) -> PoolLoad {
-        let n_idle = self.pool.num_idle();
-        PoolLoad {
-            n_idle,
-            n_used: (self.pool.size() as usize).saturating_sub(n_idle),
-            limit: self.pool.options().get_max_connections() as usize,
-        }
+        self.pool.load()
     }
 
     /// Closes all connections. Calls after it fail.
@@ -277,17 +254,16 @@ impl Pg {
     pub(crate) fn apart(&self, limit: Duration) -> Self {
         let (connecting, pooler) = match &self.inner.direct {
             Some(direct) => (direct.clone(), Pooler::None),
-            None => ((*self.pool.connect_options()).clone(), self.inner.pooler),
+            None => (self.pool.connecting().clone(), self.inner.pooler),
         };
-        let inner = Inner {
-            pooler,
-            direct: self.inner.direct.clone(),
-            limit,
-            acquire_timeout: limit,
-            check_after_idle: self.inner.check_after_idle,
-            last_break: Arc::default(),
-        };
-        Self::with(connecting, 1, inner)
+        Self {
+            pool: Connections::new(connecting, 1, limit, self.pool.check_after_idle()),
+            inner: Arc::new(Inner {
+                pooler,
+                direct: self.inner.direct.clone(),
+                limit,
+            }),
+        }
     }
 
     fn connect(options: &PgOptions, connections: u32) -> Result<Self, PgError> {
@@ -295,44 +271,19 @@ impl Pg {
             Pooler::None => MARGIN,
             Pooler::Prepared | Pooler::Transaction => Duration::ZERO,
         };
-        let inner = Inner {
-            pooler: options.pooler,
-            direct: options.connecting_directly()?,
-            limit: options.statement_timeout + margin,
-            acquire_timeout: options.acquire_timeout,
-            check_after_idle: options.check_after_idle,
-            last_break: Arc::default(),
-        };
-        Ok(Self::with(options.connecting()?, connections, inner))
-    }
-
-    fn with(connecting: PgConnectOptions, connections: u32, inner: Inner) -> Self {
-        let last_break = Arc::clone(&inner.last_break);
-        let check_after_idle = inner.check_after_idle;
-        let pool = PgPoolOptions::new()
-            .max_connections(connections.max(1))
-            // The pool would make connections nobody waits for without a limit of time, and while that hangs the
-            // place is taken. So none are made in advance, and those that there are stay.
-            .min_connections(0)
-            .idle_timeout(None)
-            .acquire_timeout(inner.acquire_timeout)
-            // A round trip before each use would double the cost of the hot path. Instead those are asked that were
-            // idle for long, or when another was found broken.
-            .test_before_acquire(false)
-            .before_acquire(move |conn, about| {
-                let suspect = about.idle_for > check_after_idle || last_break.is_after(idle_since(&about));
-                Box::pin(async move {
-                    if suspect {
-                        conn.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(connecting);
-        Self {
-            pool,
-            inner: Arc::new(inner),
-        }
+        Ok(Self {
+            pool: Connections::new(
+                options.connecting()?,
+                connections,
+                options.acquire_timeout,
+                options.check_after_idle,
+            ),
+            inner: Arc::new(Inner {
+                pooler: options.pooler,
+                direct: options.connecting_directly()?,
+                limit: options.statement_timeout + margin,
+            }),
+        })
     }
 
     async fn check_server(&self, needs_standby: bool) -> Result<(), PgError> {
@@ -450,10 +401,6 @@ impl Pg {
     }
 }
 
-fn idle_since(about: &PoolConnectionMetadata) -> Option<Instant> {
-    Instant::now().checked_sub(about.idle_for)
-}
-
 async fn connect(connecting: &PgConnectOptions) -> Result<PgConnection, PgError> {
     timeout(CONNECT, connecting.connect())
         .await
@@ -483,7 +430,7 @@ pub(crate) async fn storage_row(tx: &mut Tx, name: &str) -> Result<StorageId, sq
 /// was [`Tx::commit`]: then the outcome is unknown.
 pub(crate) struct Tx {
     /// Taken only by the drop.
-    conn: Option<PoolConnection<Postgres>>,
+    conn: Option<Held>,
     inner: Arc<Inner>,
     /// How long one call may take.
     limit: Duration,
@@ -627,9 +574,6 @@ impl Tx {
             Err(error) => {
                 self.has_failed = true;
                 self.is_busy = !spares_connection(error);
-                if self.is_busy {
-                    self.inner.last_break.note();
-                }
             }
         }
         answer
@@ -638,36 +582,24 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        let Some(mut conn) = self.conn.take() else {
+        let Some(conn) = self.conn.take() else {
             return;
         };
-        let is_whole = !self.is_busy;
-        match Handle::try_current() {
-            Ok(runtime) if is_whole && self.is_open => {
-                runtime.spawn(roll_back(conn, self.inner.limit));
+        if self.is_busy {
+            give_up(conn);
+        } else if self.is_open {
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(roll_back(conn, self.inner.limit))),
+                Err(_) => give_up(conn),
             }
-            Ok(runtime) if is_whole => {
-                runtime.spawn(give_back(conn, self.inner.limit));
-            }
-            _ => conn.close_on_drop(),
         }
     }
 }
 
-/// The pool sees by a round trip that a connection is whole, and knows no end of waiting for it: on a way that
-/// swallows everything the connection's place would be lost.
-async fn give_back(mut conn: PoolConnection<Postgres>, limit: Duration) {
-    if timeout(limit, conn.return_to_pool()).await.is_err() {
-        // Dropped in the middle of it, so that it is closed and its place is free.
-        debug!("a connection was given up on its way back");
-    }
-}
-
-async fn roll_back(mut conn: PoolConnection<Postgres>, limit: Duration) {
+async fn roll_back(mut conn: Held, limit: Duration) {
     let rolled_back = timeout(limit, sqlx::raw_sql(ROLLBACK).execute(&mut *conn)).await;
-    if matches!(rolled_back, Ok(Ok(_))) {
-        give_back(conn, limit).await;
-    } else {
-        conn.close_on_drop();
+    if !matches!(rolled_back, Ok(Ok(_))) {
+        debug!("a connection was given up on its way back");
+        give_up(conn);
     }
 }

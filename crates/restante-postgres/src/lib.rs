@@ -6,6 +6,7 @@
 mod admin;
 mod blobs;
 mod certificates;
+mod connections;
 mod custody;
 mod database;
 mod directory;

@@ -22,7 +22,6 @@ use restante_auth::{
 };
 use restante_types::{AccountId, TenantId};
 use sqlx::SqliteConnection;
-use sqlx::pool::PoolConnection;
 use sqlx::query::QueryScalar;
 use sqlx::sqlite::SqliteArguments;
 
@@ -30,6 +29,7 @@ use crate::SqliteDirectory;
 use crate::database::Tx;
 use crate::directory::append;
 use crate::error::directory_failed;
+use crate::readers::Reader;
 use crate::values::{Undecodable, time_from_row};
 
 /// What comes before all names.
@@ -112,7 +112,7 @@ fn own(directory: &SqliteDirectory) -> Own {
 }
 
 /// A connection that reads, and what the actor may see through it.
-async fn view(directory: &SqliteDirectory) -> Result<(PoolConnection<sqlx::Sqlite>, Own)> {
+async fn view(directory: &SqliteDirectory) -> Result<(Reader, Own)> {
     let conn = directory.db().readers().acquire().await;
     Ok((conn.map_err(directory_failed)?, own(directory)))
 }

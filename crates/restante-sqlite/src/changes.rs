@@ -61,7 +61,7 @@ impl Drop for Changes {
 async fn look(db: Sqlite, told: watch::Sender<u64>) {
     let mut known: Option<(i64, i64)> = None;
     while !db.readers().is_closed() {
-        match sqlx::query_as(sql::REVISIONS).fetch_one(db.readers()).await {
+        match db.readers().one(sqlx::query_as(sql::REVISIONS)).await {
             Ok(seen) => {
                 if known.replace(seen).is_some_and(|known| known != seen) {
                     told.send_modify(|n| *n += 1);

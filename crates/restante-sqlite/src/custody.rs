@@ -24,7 +24,7 @@ const MOST: usize = 10_000;
 impl Custody for SqliteMailIndex {
     async fn total(&self) -> Result<Usage, StoreError> {
         const OP: &str = "total";
-        let row = sqlx::query_as(sql::TOTAL).fetch_one(self.db().readers());
+        let row = self.db().readers().one(sqlx::query_as(sql::TOTAL));
         let (messages, octets): (i64, i64) = row.await.map_err(failed(OP))?;
         let undecodable = |error: Undecodable| failed(OP)(error.into());
         Ok(Usage {
@@ -50,7 +50,7 @@ impl Custody for SqliteMailIndex {
                 .bind(maildrop.number())
                 .bind(maildrop.tenant().get()),
         };
-        let rows: Vec<StoredRow> = query.fetch_all(self.db().readers()).await.map_err(failed(OP))?;
+        let rows: Vec<StoredRow> = self.db().readers().all(query).await.map_err(failed(OP))?;
         let messages = rows
             .into_iter()
             .map(StoredMessage::from_row)
@@ -62,13 +62,9 @@ impl Custody for SqliteMailIndex {
         const OP: &str = "unnamed";
         let mut unnamed = Vec::new();
         for part in blobs.chunks(MOST) {
-            let nths: Vec<i64> = sqlx::query_scalar(sql::UNNAMED)
-                .bind(storage.0)
-                .bind(pairs(part))
-                .fetch_all(self.db().readers())
-                .await
-                .map_err(failed(OP))?;
-            let places = nths.into_iter().filter_map(|nth| usize::try_from(nth).ok());
+            let query = sqlx::query_as(sql::UNNAMED).bind(storage.0).bind(pairs(part));
+            let nths: Vec<(i64,)> = self.db().readers().all(query).await.map_err(failed(OP))?;
+            let places = nths.into_iter().filter_map(|(nth,)| usize::try_from(nth).ok());
             unnamed.extend(places.filter_map(|place| part.get(place)));
         }
         Ok(unnamed)
@@ -94,8 +90,8 @@ impl Custody for SqliteMailIndex {
 
     async fn collection_stopped(&self) -> Result<Option<SystemTime>, StoreError> {
         const OP: &str = "collection_stopped";
-        let since = sqlx::query_scalar(sql::COLLECTION_STOPPED).fetch_one(self.db().readers());
-        let since: Option<i64> = since.await.map_err(failed(OP))?;
+        let since = self.db().readers().one(sqlx::query_as(sql::COLLECTION_STOPPED));
+        let (since,): (Option<i64>,) = since.await.map_err(failed(OP))?;
         let since = since.map(time_from_row).transpose();
         since.map_err(|error| failed(OP)(error.into()))
     }

@@ -21,10 +21,11 @@ use tracing::warn;
 
 use crate::error::{commit_failed, failed};
 use crate::lock::ServiceLock;
+use crate::readers::Readers;
 use crate::schema::{self, Schema};
 use crate::{SqliteError, sql};
 
-/// A transaction of the writer or of a reader; rolled back unless committed.
+/// A transaction of the writer; rolled back unless committed.
 pub(crate) type Tx = Transaction<'static, sqlx::Sqlite>;
 
 /// How to use the file.
@@ -58,7 +59,7 @@ impl Default for SqliteOptions {
 pub struct Sqlite {
     path: Arc<Path>,
     writer: SqlitePool,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 impl Sqlite {
@@ -76,34 +77,30 @@ impl Sqlite {
             });
         }
         let opening = |error| SqliteError::opening(path, error);
-        let pool = |connections: u32| {
-            // Connections to a file do not go stale, and a test before each use would lose the writer's only
-            // connection whenever a caller is cancelled during it.
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .min_connections(1)
-                .acquire_timeout(options.acquire_timeout)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-                // SQLite itself rolls back when the disk is full or fails. The driver does not notice, believes
-                // the connection to be in a transaction for ever and refuses every later one. The ping makes it
-                // process the rollbacks that are due first.
-                .after_release(|conn, _| {
-                    Box::pin(async move {
-                        if conn.is_in_transaction() {
-                            conn.ping().await?;
-                        }
-                        Ok(!conn.is_in_transaction())
-                    })
+        // Connections to a file do not go stale, and a test before each use would lose the writer's only connection
+        // whenever a caller is cancelled during it.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            // SQLite itself rolls back when the disk is full or fails. The driver does not notice, believes the
+            // connection to be in a transaction for ever and refuses every later one. The ping makes it process the
+            // rollbacks that are due first.
+            .after_release(|conn, _| {
+                Box::pin(async move {
+                    if conn.is_in_transaction() {
+                        conn.ping().await?;
+                    }
+                    Ok(!conn.is_in_transaction())
                 })
-        };
-        let writer = pool(1)
+            })
             .connect_with(writing(path, options))
             .await
             .map_err(opening)?;
-        let readers = pool(options.readers.max(1))
-            .connect_with(reading(path, options))
+        let readers = Readers::open(reading(path, options), options.readers, options.acquire_timeout)
             .await
             .map_err(opening)?;
         Ok(Self {
@@ -115,13 +112,13 @@ impl Sqlite {
 
     /// What the pools of readers and of the one writer hold, for the metrics.
     pub fn load(&self) -> PoolLoad {
-        let n_idle = self.readers.num_idle() + self.writer.num_idle();
-        let size = self.readers.size() as usize + self.writer.size() as usize;
-        let limit = |pool: &SqlitePool| pool.options().get_max_connections() as usize;
+        let (readers_idle, readers, most_readers) = self.readers.load();
+        let n_idle = readers_idle + self.writer.num_idle();
+        let size = readers + self.writer.size() as usize;
         PoolLoad {
             n_idle,
             n_used: size.saturating_sub(n_idle),
-            limit: limit(&self.readers) + limit(&self.writer),
+            limit: most_readers + self.writer.options().get_max_connections() as usize,
         }
     }
 
@@ -182,11 +179,12 @@ impl Sqlite {
     /// # Errors
     /// The database cannot be read.
     pub async fn storage_name(&self, storage: StorageId) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar(sql::STORAGE_NAME)
-            .bind(storage.0)
-            .fetch_optional(&self.readers)
+        let row: Option<(String,)> = self
+            .readers
+            .optional(sqlx::query_as(sql::STORAGE_NAME).bind(storage.0))
             .await
-            .map_err(failed("storage_name"))
+            .map_err(failed("storage_name"))?;
+        Ok(row.map(|(name,)| name))
     }
 
     /// Closes all connections and folds the write-ahead log into the file. Calls after it fail.
@@ -205,7 +203,7 @@ impl Sqlite {
     }
 
     /// Connections that see what was committed when their statement or transaction began.
-    pub(crate) const fn readers(&self) -> &SqlitePool {
+    pub(crate) const fn readers(&self) -> &Readers {
         &self.readers
     }
 }

@@ -10,6 +10,7 @@ use restante_auth::{
 };
 use restante_types::{AccountId, Clock, Secret, TenantId};
 use serde::Serialize;
+use sqlx::Connection;
 use tokio::sync::watch;
 
 use crate::changes::Changes;
@@ -101,9 +102,11 @@ impl fmt::Debug for SqliteDirectory {
 #[async_trait]
 impl Directory for SqliteDirectory {
     async fn credentials(&self, name: &LoginName) -> Result<Option<Credentials>, DirectoryError> {
-        let row: Option<CredentialsRow> = sqlx::query_as(sql::CREDENTIALS)
-            .bind(name.to_string())
-            .fetch_optional(self.db.readers())
+        let query = sqlx::query_as(sql::CREDENTIALS).bind(name.to_string());
+        let row: Option<CredentialsRow> = self
+            .db
+            .readers()
+            .optional(query)
             .await
             .map_err(directory_failed)?;
         let found = decoded_row(row, credentials_from_row)?;
@@ -111,9 +114,11 @@ impl Directory for SqliteDirectory {
     }
 
     async fn recipient(&self, address: &LoginName) -> Result<Option<Recipient>, DirectoryError> {
-        let row: Option<RecipientRow> = sqlx::query_as(sql::RECIPIENT)
-            .bind(address.to_string())
-            .fetch_optional(self.db.readers())
+        let query = sqlx::query_as(sql::RECIPIENT).bind(address.to_string());
+        let row: Option<RecipientRow> = self
+            .db
+            .readers()
+            .optional(query)
             .await
             .map_err(directory_failed)?;
         let found = decoded_row(row, recipient_from_row)?;
@@ -181,18 +186,15 @@ impl Directory for SqliteDirectory {
             .collect();
         let asked = serde_json::to_string(&asked)
             .map_err(|error| DirectoryError::unavailable("the sessions cannot be written").because(error))?;
-        let rows: Vec<StandingRow> = sqlx::query_as(sql::STANDING)
-            .bind(asked)
-            .bind(self.now())
-            .fetch_all(self.db.readers())
-            .await
-            .map_err(directory_failed)?;
+        let query = sqlx::query_as(sql::STANDING).bind(asked).bind(self.now());
+        let rows: Vec<StandingRow> = self.db.readers().all(query).await.map_err(directory_failed)?;
         decoded(rows, standing_from_row)
     }
 
     async fn roster(&self, known: Option<i64>) -> Result<Option<Roster>, DirectoryError> {
         // One transaction, so that the revision is that of what is read after it.
-        let mut tx = self.db.readers().begin().await.map_err(directory_failed)?;
+        let mut reader = self.db.readers().acquire().await.map_err(directory_failed)?;
+        let mut tx = reader.begin().await.map_err(directory_failed)?;
         let (revision, _): (i64, i64) = sqlx::query_as(sql::REVISIONS)
             .fetch_one(&mut *tx)
             .await
@@ -225,10 +227,8 @@ impl Directory for SqliteDirectory {
     }
 
     async fn installation_secret(&self) -> Result<Secret<[u8; 32]>, DirectoryError> {
-        let octets: Vec<u8> = sqlx::query_scalar(sql::INSTALLATION_SECRET)
-            .fetch_one(self.db.readers())
-            .await
-            .map_err(directory_failed)?;
+        let secret = self.db.readers().one(sqlx::query_as(sql::INSTALLATION_SECRET));
+        let (octets,): (Vec<u8>,) = secret.await.map_err(directory_failed)?;
         let octets = Secret::new(octets);
         let secret = octets.expose().as_slice().try_into().map(Secret::new);
         secret.map_err(|_| directory_failed(Undecodable("installation secret").into()))

@@ -116,7 +116,7 @@ impl MailIndex for SqliteMailIndex {
 
     async fn refresh(&self, fence: &Fence, known: &Arc<Listing>) -> Result<Arc<Listing>, StoreError> {
         self.check_held(fence)?;
-        let state = listing::state(self.db.readers(), fence.maildrop).await?;
+        let state = listing::state(&self.db, fence.maildrop).await?;
         let listing = if known.is_of(&state) {
             Arc::clone(known)
         } else {

@@ -13,6 +13,7 @@ mod index;
 mod ledger;
 mod lock;
 mod plugins;
+mod readers;
 mod rows;
 mod schema;
 mod sql;

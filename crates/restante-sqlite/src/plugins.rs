@@ -31,10 +31,8 @@ impl SqlitePluginRegistry {
 impl PluginRegistry for SqlitePluginRegistry {
     async fn plugins(&self) -> Result<Vec<InstalledPlugin>, StoreError> {
         const OP: &str = "plugins";
-        let rows: Vec<PluginRow> = sqlx::query_as(sql::PLUGINS)
-            .fetch_all(self.db.readers())
-            .await
-            .map_err(failed(OP))?;
+        let rows = self.db.readers().all(sqlx::query_as(sql::PLUGINS));
+        let rows: Vec<PluginRow> = rows.await.map_err(failed(OP))?;
         rows.into_iter()
             .map(InstalledPlugin::from_row)
             .collect::<Result<_, _>>()
@@ -42,11 +40,14 @@ impl PluginRegistry for SqlitePluginRegistry {
     }
 
     async fn component(&self, digest: &ComponentDigest) -> Result<Option<Vec<u8>>, StoreError> {
-        sqlx::query_scalar(sql::COMPONENT)
-            .bind(digest.as_slice())
-            .fetch_optional(self.db.readers())
+        let query = sqlx::query_as(sql::COMPONENT).bind(digest.as_slice());
+        let row: Option<(Vec<u8>,)> = self
+            .db
+            .readers()
+            .optional(query)
             .await
-            .map_err(failed("component"))
+            .map_err(failed("component"))?;
+        Ok(row.map(|(component,)| component))
     }
 
     async fn install(
@@ -124,13 +125,12 @@ impl SqliteKeyValueStore {
 #[async_trait]
 impl KeyValueStore for SqliteKeyValueStore {
     async fn get(&self, space: &KeySpace, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        sqlx::query_scalar(sql::PLUGIN_VALUE)
+        let query = sqlx::query_as(sql::PLUGIN_VALUE)
             .bind(&*space.storage)
             .bind(space.tenant.get())
-            .bind(key)
-            .fetch_optional(self.db.readers())
-            .await
-            .map_err(failed("value"))
+            .bind(key);
+        let row: Option<(Vec<u8>,)> = self.db.readers().optional(query).await.map_err(failed("value"))?;
+        Ok(row.map(|(value,)| value))
     }
 
     async fn set(&self, space: &KeySpace, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
@@ -164,15 +164,14 @@ impl KeyValueStore for SqliteKeyValueStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar(sql::PLUGIN_KEYS)
+        let query = sqlx::query_as(sql::PLUGIN_KEYS)
             .bind(&*space.storage)
             .bind(space.tenant.get())
             .bind(prefix)
             .bind(after.unwrap_or_default())
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(self.db.readers())
-            .await
-            .map_err(failed("keys"))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows: Vec<(String,)> = self.db.readers().all(query).await.map_err(failed("keys"))?;
+        Ok(rows.into_iter().map(|(key,)| key).collect())
     }
 }
 

@@ -126,9 +126,10 @@ async fn a_commit_is_synced_and_readers_cannot_write() {
     // FULL is 2: the log is synced at each commit.
     assert_eq!((journal.as_str(), synchronous, foreign_keys), ("wal", 2, 1));
     drop(tx);
+    let mut reader = scene.db.readers().acquire().await.unwrap();
     let write = sqlx::query(sql::ADD_STORAGE)
         .bind("another")
-        .execute(scene.db.readers())
+        .execute(&mut *reader)
         .await;
     assert_eq!(error::kind(&write.unwrap_err()), StoreErrorKind::Denied);
 }
@@ -252,10 +253,8 @@ async fn a_commit_decided_against_never_happens() {
     let late = index.commit(&fence, SESSION, &deletes).await.unwrap_err();
     assert_eq!(late.kind, StoreErrorKind::Fenced);
     // The decision is in the file, not only in the memory of this process.
-    let logged: Option<i64> = sqlx::query_scalar("SELECT n_deleted FROM update_log")
-        .fetch_one(scene.db.readers())
-        .await
-        .unwrap();
+    let logged = sqlx::query_as("SELECT n_deleted FROM update_log");
+    let (logged,): (Option<i64>,) = scene.db.readers().one(logged).await.unwrap();
     assert_eq!(logged, None);
     assert_eq!(index.usage(maildrop).await.unwrap().0.messages, 1);
 }
@@ -278,10 +277,8 @@ async fn what_came_to_be_deduplicated_is_forgotten_after_a_day() {
     index.deliver(maildrop, message).await.unwrap();
     for (age, expected) in [(REPEAT_WINDOW / 2, 1_i64), (REPEAT_WINDOW * 2, 0)] {
         index.condemned(received + age, 1).await.unwrap();
-        let remembered: i64 = sqlx::query_scalar("SELECT count(*) FROM recent_message")
-            .fetch_one(scene.db.readers())
-            .await
-            .unwrap();
+        let remembered = sqlx::query_as("SELECT count(*) FROM recent_message");
+        let (remembered,): (i64,) = scene.db.readers().one(remembered).await.unwrap();
         assert_eq!(remembered, expected);
     }
 }

@@ -175,10 +175,9 @@ async fn f11_a_way_that_swallows_everything_is_given_up_and_found_again() {
 }
 
 #[tokio::test]
-async fn f11_a_connection_that_is_swallowed_on_its_way_back_does_not_keep_its_place() {
+async fn f11_a_connection_that_is_swallowed_while_it_is_idle_does_not_keep_its_place() {
     let way = way(Pooler::None, Duration::from_millis(400)).await;
     way.index.usage(way.maildrop).await.unwrap();
-    // Before the pool has asked whether the connection that was just used is whole.
     way.proxy.black_hole(true);
     let usage = timeout(PATIENCE, way.index.usage(way.maildrop)).await.unwrap();
     assert_eq!(usage.unwrap_err().kind, StoreErrorKind::Unavailable);

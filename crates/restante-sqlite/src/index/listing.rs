@@ -5,10 +5,11 @@ use restante_store::{
     BodyRef, Listing, ListingBuilder, MaildropState, StorageId, StoreError, StoreErrorKind, Usage,
 };
 use restante_types::{MaildropId, MessageId, UniqueId};
-use sqlx::SqliteExecutor;
+use sqlx::Connection;
+use sqlx::query::QueryAs;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 
 use super::refusal;
-use crate::database::Tx;
 use crate::error::failed;
 use crate::values::{Undecodable, blob_from_row, checksum_from_row, count_from_row, octets_from_row};
 use crate::{Sqlite, sql};
@@ -19,16 +20,18 @@ type StateRow = (i64, i64, i64, Option<i64>, Option<Vec<u8>>);
 type MessageRow = (i64, String, i64, i64, i64, i64, i64, i64, i64, Vec<u8>);
 
 /// How the maildrop stands.
-pub(super) async fn state(
-    db: impl SqliteExecutor<'_>,
-    maildrop: MaildropId,
-) -> Result<MaildropState, StoreError> {
-    let row: Option<StateRow> = sqlx::query_as(sql::MAILDROP_STATE)
+pub(super) async fn state(db: &Sqlite, maildrop: MaildropId) -> Result<MaildropState, StoreError> {
+    let row = db.readers().optional(state_of(maildrop)).await;
+    found(maildrop, row.map_err(failed(OP))?)
+}
+
+fn state_of(maildrop: MaildropId) -> QueryAs<'static, sqlx::Sqlite, StateRow, SqliteArguments> {
+    sqlx::query_as(sql::MAILDROP_STATE)
         .bind(maildrop.number())
         .bind(maildrop.tenant().get())
-        .fetch_optional(db)
-        .await
-        .map_err(failed(OP))?;
+}
+
+fn found(maildrop: MaildropId, row: Option<StateRow>) -> Result<MaildropState, StoreError> {
     let row = row.ok_or_else(|| refusal(StoreErrorKind::NoSuchMaildrop, OP))?;
     state_from_row(maildrop, row).map_err(|error| failed(OP)(error.into()))
 }
@@ -61,8 +64,10 @@ pub(super) async fn read(
     maildrop: MaildropId,
     known: Option<&Listing>,
 ) -> Result<Listing, StoreError> {
-    let mut tx = db.readers().begin().await.map_err(failed(OP))?;
-    let state = state(&mut *tx, maildrop).await?;
+    let mut reader = db.readers().acquire().await.map_err(failed(OP))?;
+    let mut tx = reader.begin().await.map_err(failed(OP))?;
+    let row = state_of(maildrop).fetch_optional(&mut *tx).await;
+    let state = found(maildrop, row.map_err(failed(OP))?)?;
     let mut grown = None;
     if let Some((known, (kept, from))) =
         known.and_then(|known| Some((known, ListingBuilder::after(known, &state)?)))
@@ -92,7 +97,7 @@ pub(super) async fn read(
 
 /// Adds the messages from a key on.
 async fn rows(
-    tx: &mut Tx,
+    conn: &mut SqliteConnection,
     maildrop: MaildropId,
     mut listing: ListingBuilder,
     from: i64,
@@ -101,7 +106,7 @@ async fn rows(
         .bind(maildrop.number())
         .bind(maildrop.tenant().get())
         .bind(from)
-        .fetch(&mut **tx);
+        .fetch(conn);
     while let Some(row) = rows.try_next().await? {
         push(&mut listing, maildrop, row)?;
     }

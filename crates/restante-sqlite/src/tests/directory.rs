@@ -7,11 +7,8 @@ use super::*;
 
 async fn plan(db: &Sqlite, statement: &str) -> String {
     let explain = format!("EXPLAIN QUERY PLAN {statement}");
-    let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(AssertSqlSafe(explain))
-        .bind("user@example.org")
-        .fetch_all(db.readers())
-        .await
-        .unwrap();
+    let query = sqlx::query_as(AssertSqlSafe(explain)).bind("user@example.org");
+    let steps: Vec<(i64, i64, i64, String)> = db.readers().all(query).await.unwrap();
     steps.into_iter().map(|(.., step)| step + "\n").collect()
 }
 
@@ -168,7 +165,12 @@ async fn a_delivery_changes_neither_counter_that_a_server_looks_at() {
     let maildrop = scene.maildrop().await;
     let (index, _locks) = scene.serve().await;
     let directory = SqliteDirectory::new(&scene.db, clock());
-    let revisions = || sqlx::query_as::<_, (i64, i64)>(sql::REVISIONS).fetch_one(scene.db.readers());
+    let revisions = || {
+        scene
+            .db
+            .readers()
+            .one::<(i64, i64)>(sqlx::query_as(sql::REVISIONS))
+    };
     let before = revisions().await.unwrap();
     scene.deliver(&index, maildrop).await.unwrap();
     assert_eq!(revisions().await.unwrap(), before);
