@@ -42,10 +42,10 @@ struct Arguments {
 enum Measurement {
     /// Writes a large message from memory, for `compare`.
     #[command(hide = true)]
-    Bare(server::bare::Arguments),
+    Bare(server::child::Arguments),
     /// Serves messages from memory, for `compare`.
     #[command(hide = true)]
-    Ceiling(server::ceiling::Arguments),
+    Ceiling(server::child::Arguments),
     /// What does Restante cost beside Dovecot, on the same work in the same run?
     Compare(compare::Options),
     /// How many system calls does Restante make for a session, and for a message?

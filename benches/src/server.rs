@@ -2,6 +2,7 @@
 
 pub(crate) mod bare;
 pub(crate) mod ceiling;
+pub(crate) mod child;
 pub(crate) mod dovecot;
 pub(crate) mod restante;
 pub(crate) mod rows;
@@ -129,8 +130,8 @@ impl Ground {
         let within = self.folder.path();
         let Some(setup) = contestant.setup() else {
             return match contestant {
-                Contestant::Ceiling => ceiling::start(within, self.seed, &self.corpus).await,
-                Contestant::Bare => bare::start(within, self.seed, &self.corpus).await,
+                Contestant::Ceiling => child::start("ceiling", within, self.seed, &self.corpus).await,
+                Contestant::Bare => child::start("bare", within, self.seed, &self.corpus).await,
                 Contestant::RestantePostgres => self.restante(Storage::Postgres, 1).await,
                 _ => self.restante(Storage::Embedded, 1).await,
             };

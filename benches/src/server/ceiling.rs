@@ -1,60 +1,20 @@
 //! What no server can be faster than: the same octets from memory, without storage, lock or hash.
 //!
-//! It runs as a child of the measurement, so that it is measured as the others are. Start at [`start`] and [`serve`].
+//! Start at [`serve`].
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Frontend, Refill, Server, folder};
-use crate::corpus::{Corpus, Maildrop, Plan};
+use super::child::Arguments;
+use crate::corpus::{Corpus, Maildrop};
 use crate::pair::Pair;
-use crate::process::{Ending, Process};
 
 /// Answers are collected up to this before they are sent.
 const HIGH_WATER: usize = 64 * 1024;
-
-/// Arguments of the child.
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// The folder with the certificate.
-    #[arg(long)]
-    folder: PathBuf,
-    /// What the messages are made of.
-    #[arg(long)]
-    seed: u64,
-    #[command(flatten)]
-    plan: Plan,
-}
-
-/// Starts it.
-pub(crate) async fn start(within: &Path, seed: u64, corpus: &Corpus) -> anyhow::Result<Server> {
-    let folder = folder(within, "ceiling")?;
-    let mut arguments = vec![
-        "ceiling".to_owned(),
-        "--folder".to_owned(),
-        within.display().to_string(),
-        "--seed".to_owned(),
-        seed.to_string(),
-    ];
-    arguments.extend(corpus.plan().arguments());
-    let program = std::env::current_exe()?;
-    let mut process = Process::start(&program, &arguments, &folder.join("log"), Ending::Kill)?;
-    let ports = process.ports(2).await.context("the ceiling")?;
-    let client = Pair::of(within).client()?;
-    Ok(Server {
-        name: "ceiling",
-        frontends: vec![Frontend::new(process, ports[0], ports[1], client)],
-        beside: None,
-        lmtp: None,
-        refill: Refill::Never,
-    })
-}
 
 /// Serves until it is ended. Its parent reads the ports that it prints.
 pub(crate) async fn serve(arguments: Arguments) -> anyhow::Result<()> {

@@ -25,21 +25,22 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Ok(file.into())
 }
 
-/// Reads up to `octets` from `offset` on, as far as they are in memory without a gap; perhaps none.
+/// Reads up to `octets` from `offset` on into `piece`, as far as they are in memory without a gap; perhaps none. What
+/// was in `piece` is lost.
 ///
 /// Linux starts the disk for the missing ones, and does not wait for them.
 ///
 /// # Errors
 /// The file system does not know how, or the octets cannot be read at all: it is no use to try again.
 #[cfg(target_os = "linux")]
-pub(crate) fn read(file: &File, octets: usize, offset: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: &File, mut piece: Vec<u8>, octets: usize, offset: u64) -> io::Result<Vec<u8>> {
     #[cfg(test)]
     let octets = tests::remembered(octets, offset);
-    let mut piece = vec![0; octets];
+    piece.resize(octets, 0);
     let mut parts = [io::IoSliceMut::new(&mut piece)];
     let n_read = match rustix::io::preadv2(file, &mut parts, offset, ReadWriteFlags::NOWAIT) {
-        Ok(0) | Err(Errno::AGAIN | Errno::INTR) => return Ok(Vec::new()),
         Ok(n_read) => n_read,
+        Err(Errno::AGAIN | Errno::INTR) => 0,
         Err(error) => return Err(error.into()),
     };
     piece.truncate(n_read);
@@ -67,7 +68,7 @@ pub(crate) fn open(_path: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn read(_file: &File, _octets: usize, _offset: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(_file: &File, _piece: Vec<u8>, _octets: usize, _offset: u64) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct FileReader {
     first: Option<Bytes>,
     /// What is still to be read.
     left: OctetRange,
+    /// What was given last, for its room once nobody else has it: to make new room costs more than to fill it.
+    given: Bytes,
     /// Whether the file system may know what is in memory.
     knows_memory: bool,
 }
@@ -45,6 +47,7 @@ pub(crate) fn open_cached(path: &Path, range: OctetRange, gate: &Gate) -> Option
                 start: range.end,
                 ..range
             },
+            given: Bytes::new(),
             knows_memory: true,
         }),
         None => FileReader::new(file, range, gate.clone()).ok(),
@@ -58,7 +61,7 @@ fn in_one_piece(file: &File, range: OctetRange, gate: &Gate) -> Option<Bytes> {
         return None;
     }
     let octets = usize::try_from(octets).ok()?;
-    let piece = cached::read(file, octets, range.start.get()).ok()?;
+    let piece = cached::read(file, Vec::new(), octets, range.start.get()).ok()?;
     (piece.len() == octets).then(|| piece.into())
 }
 
@@ -102,6 +105,7 @@ impl FileReader {
             file: Some(file),
             first: None,
             left: range,
+            given: Bytes::new(),
             knows_memory: true,
         })
     }
@@ -112,12 +116,23 @@ impl FileReader {
             .map_err(|error| StoreError::new(StoreErrorKind::Invalid, "read", STORE).because(error))
     }
 
+    /// Room for the next piece.
+    fn room(&mut self) -> Vec<u8> {
+        let given = std::mem::take(&mut self.given);
+        if given.is_unique() {
+            given.into()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// The part of the next piece that is in memory.
     fn in_memory(&mut self, file: &File, octets: usize) -> Vec<u8> {
         if !self.knows_memory || !self.gate.may_miss() {
             return Vec::new();
         }
-        cached::read(file, octets, self.left.start.get()).unwrap_or_else(|_| {
+        let room = self.room();
+        cached::read(file, room, octets, self.left.start.get()).unwrap_or_else(|_| {
             self.knows_memory = false;
             Vec::new()
         })
@@ -154,6 +169,9 @@ impl BlobReader for FileReader {
         };
         self.file = Some(file);
         self.left.start += Octets::of(&piece);
+        if !self.left.is_empty() {
+            self.given = piece.clone();
+        }
         Ok(Some(piece))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Buf as _;
 use restante_session::{CloseReason, Cut};
 use restante_store::{
     BlobStores, Body, BodyRef, ForeignMaildrop, StoreError, StoreErrorKind, VERIFY, Verified, failpoint,
@@ -12,6 +13,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// Octets gathered before a write.
 const WRITE_OCTETS: usize = 64 * 1024;
+/// A piece that is at least so large is written from where it is, if it is neither stuffed nor the last.
+const UNCOPIED_OCTETS: usize = 8 * 1024;
+/// Room for the end of a line and the terminator.
+const END_OCTETS: usize = 8;
 
 /// Opens as much of a message as was asked for.
 pub(crate) async fn open(blobs: &BlobStores, body: &BodyRef, cut: Cut) -> Result<Body, StoreError> {
@@ -59,8 +64,8 @@ impl SendError {
 /// Sends a body, stuffed, behind what is in `out`. Its end stays in `out`, so that the terminator goes out in one
 /// segment with it. `octets` counts those of the body, also when it breaks off.
 ///
-/// Stuffed also where delivery found no line to stuff: only the end of the body shows whether these are the octets
-/// that were delivered, and a client must not find a terminator in those that were not.
+/// Looked through also where delivery found no line to stuff: only the end of the body shows whether these are the
+/// octets that were delivered, and a client must not find a terminator in those that were not.
 pub(crate) async fn send(
     mut body: Body,
     stream: &mut (impl AsyncWrite + Unpin),
@@ -69,16 +74,27 @@ pub(crate) async fn send(
 ) -> Result<Verified, SendError> {
     let mut stuffer = DotStuffer::new();
     while let Some(piece) = body.next().await.map_err(SendError::Store)? {
-        let before = out.len();
-        stuffer.stuff(&piece, out);
         *octets += piece.len() as u64;
-        if !body.has_dot_lines() && out.len() - before != piece.len() {
+        let passes = stuffer.pass(&piece);
+        if !passes && !body.has_dot_lines() {
             let why = "a line starts with a dot, and none did at delivery";
             return Err(SendError::Store(
                 StoreError::new(StoreErrorKind::Damaged, VERIFY, "body").because(why),
             ));
         }
-        // A client that stalls holds one copy of the octets, not two.
+        if passes && piece.len() >= UNCOPIED_OCTETS && !body.may_be_over() {
+            let mut both = out.as_slice().chain(piece);
+            stream.write_all_buf(&mut both).await.map_err(SendError::Client)?;
+            out.clear();
+            continue;
+        }
+        out.reserve(piece.len() + END_OCTETS);
+        if passes {
+            out.extend_from_slice(&piece);
+        } else {
+            stuffer.stuff(&piece, out);
+        }
+        // While a client stalls one copy of the octets is enough.
         drop(piece);
         if out.len() >= WRITE_OCTETS {
             stream.write_all(out).await.map_err(SendError::Client)?;

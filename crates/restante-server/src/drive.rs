@@ -22,7 +22,7 @@ use restante_wire::Verb;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument as _, Span, debug, error, info_span, warn};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::Ports;
 use crate::body::{self, SendError};
@@ -249,8 +249,8 @@ impl<'a> Driver<'a> {
             ..
         } = self;
         let failed = poll_fn(|cx| {
-            let mut buffer = Zeroizing::new([0; READ_OCTETS]);
-            let mut octets = ReadBuf::new(&mut buffer[..]);
+            let mut buffer = [0; READ_OCTETS];
+            let mut octets = ReadBuf::new(&mut buffer);
             match Pin::new(&mut *stream).poll_read(cx, &mut octets) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Some(error)),
@@ -261,6 +261,8 @@ impl<'a> Driver<'a> {
                 Poll::Ready(Ok(())) => {
                     let taken = session.receive(octets.filled(), Instant::now().into_std());
                     left_over.extend_from_slice(&octets.filled()[taken..]);
+                    // Only what was read: octet for octet, wiping costs more than all else of a command.
+                    octets.filled_mut().zeroize();
                     Poll::Ready(None)
                 }
             }

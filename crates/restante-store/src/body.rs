@@ -101,6 +101,11 @@ impl Body {
         self.has_dot_lines
     }
 
+    /// Whether what [`Body::next`] gave last may be the last there is.
+    pub fn may_be_over(&self) -> bool {
+        self.cutter.is_some() || self.check.octets() >= self.expected.octets
+    }
+
     /// The next piece to send, never empty; `None` at the end, when [`Body::finish`] is due.
     ///
     /// # Errors

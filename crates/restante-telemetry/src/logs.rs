@@ -4,8 +4,10 @@
 //! lines, which are counted, and never a session. Start at [`start`].
 
 use std::fmt;
-use std::io::IsTerminal as _;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
@@ -20,6 +22,9 @@ use crate::{Metrics, Telemetry};
 
 /// Lines that wait to be written; about 4 MiB.
 const QUEUE: usize = 16_384;
+
+/// How long lines gather after some were written.
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,9 +115,9 @@ pub fn start(
         .lossy(true)
         .buffered_lines_limit(QUEUE)
         .thread_name("log")
-        .finish(std::io::stderr());
+        .finish(Gathering(BufWriter::new(io::stderr())));
     count_dropped(telemetry, writer.error_counter());
-    let terminal = std::io::stderr().is_terminal();
+    let terminal = io::stderr().is_terminal();
     let pretty = match log.form {
         LogForm::Auto => terminal,
         LogForm::Pretty => true,
@@ -139,6 +144,22 @@ pub fn start(
         _spans: spans,
         _lines: lines,
     })
+}
+
+/// What the thread writes to. Flushed once nothing waits, it rests: lines that come meanwhile are written together, and
+/// those who wrote them need not wake the thread.
+struct Gathering<W: Write>(BufWriter<W>);
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(GATHERING);
+        Ok(())
+    }
 }
 
 /// Our crates all begin with that name. What other libraries log is not under our promise of no secrets: warnings only.

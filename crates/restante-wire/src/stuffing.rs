@@ -46,6 +46,17 @@ impl DotStuffer {
         Self { tail: Tail::CrLf }
     }
 
+    /// Takes the next octets of the body as they are, if there is nothing to stuff in them: then they are to be sent
+    /// unchanged, and are not to be [stuffed](Self::stuff). Else `false`, and nothing is changed.
+    pub fn pass(&mut self, octets: &[u8]) -> bool {
+        let begins_with_dot = self.tail.is_line_start() && octets.first() == Some(&b'.');
+        let passes = !begins_with_dot && memmem::find(octets, b"\n.").is_none();
+        if passes {
+            self.tail = self.tail.after(octets);
+        }
+        passes
+    }
+
     /// Appends the next octets of the body to `out`, stuffed. At most doubles them.
     pub fn stuff(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         out.reserve(octets.len());

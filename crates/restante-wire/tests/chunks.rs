@@ -52,6 +52,19 @@ fn bodies_are_stuffed_the_same_at_every_split() {
                 stuffer.stuff(&body[second..], &mut out);
                 stuffer.finish(&mut out);
                 assert_eq!(out, wire, "{body:?} at {first}, {second}");
+                let mut out = Vec::new();
+                let mut stuffer = DotStuffer::new();
+                for piece in [&body[..first], &body[first..second], &body[second..]] {
+                    if stuffer.pass(piece) {
+                        out.extend_from_slice(piece);
+                    } else {
+                        let before = out.len();
+                        stuffer.stuff(piece, &mut out);
+                        assert!(out.len() - before > piece.len(), "{body:?} at {first}, {second}");
+                    }
+                }
+                stuffer.finish(&mut out);
+                assert_eq!(out, wire, "{body:?} at {first}, {second}, passed where it can be");
             }
         }
     }
