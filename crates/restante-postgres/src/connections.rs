@@ -101,8 +101,8 @@ impl Connections {
         };
         let pool = managed::Pool::builder(maker)
             .max_size(usize::try_from(most.max(1)).unwrap_or(usize::MAX))
-            // The server's process that worked last has what it needs at hand.
-            .queue_mode(QueueMode::Lifo)
+            // By turns, so that what lies between here and there forgets none of them.
+            .queue_mode(QueueMode::Fifo)
             .build()
             .expect("it is given no limits of time, so needs no runtime");
         Self {
