@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleResult};
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use restante_telemetry::PoolLoad;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long a server that refuses connections is left alone before the next attempt: at first, and at the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(400));
+/// No connection is used for longer: the name of the server may lead elsewhere by then, and its process has grown.
+const LONGEST_LIFE: Duration = Duration::from_mins(30);
 /// How often it is seen whether the last connection has come back.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a farewell may take.
@@ -68,6 +70,9 @@ impl managed::Manager for Maker {
     /// A round trip before each use would double the cost of the hot path. Those are asked that were last taken long
     /// ago, or before another was found broken.
     async fn recycle(&self, conn: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.age() > LONGEST_LIFE {
+            return Err(RecycleError::message("used for long enough"));
+        }
         let unused = metrics.last_used();
         let taken = Instant::now().checked_sub(unused);
         if unused > self.check_after_idle || self.last_break.is_after(taken) {

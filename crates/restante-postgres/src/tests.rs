@@ -6,6 +6,7 @@ mod directory;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use deadpool::managed::{Manager, Metrics, Object};
 use restante_lock::{LockError, LockManager};
 use restante_store::StoreErrorKind;
 use restante_testkit::{PgDatabase, Postgres};
@@ -13,6 +14,7 @@ use restante_types::{MaildropId, Secret, SessionId, TenantId};
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, Statement};
 use tokio::time::timeout;
 
+use crate::connections::Connections;
 use crate::error::{commit_failed, directory_failed, failed, is_retryable, kind};
 use crate::*;
 
@@ -54,6 +56,24 @@ async fn open(pooler: Pooler, connections: u32) -> Pg {
 async fn pid(db: &Pg) -> i32 {
     let (pid,) = db.one(sqlx::query_as(PID)).await.unwrap();
     pid
+}
+
+#[tokio::test]
+async fn a_connection_is_not_used_for_ever() {
+    let db = open(Pooler::None, 1).await;
+    let connections = Connections::new(
+        db.direct().unwrap(),
+        1,
+        Duration::from_secs(5),
+        Duration::from_hours(1),
+    );
+    let mut held = connections.acquire().await.unwrap();
+    let pool = Object::pool(&held).unwrap();
+    let mut metrics = Metrics::default();
+    metrics.recycled = Some(metrics.created);
+    pool.manager().recycle(&mut held, &metrics).await.unwrap();
+    metrics.created -= Duration::from_mins(31);
+    assert!(pool.manager().recycle(&mut held, &metrics).await.is_err());
 }
 
 #[tokio::test]

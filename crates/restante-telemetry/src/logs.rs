@@ -183,3 +183,19 @@ fn count_dropped(telemetry: &Telemetry, dropped: ErrorCounter) {
         metrics.count(Counter::TelemetryDropped, &["logs"], now.saturating_sub(before));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_written_together_when_nothing_waits() {
+        let mut gathering = Gathering(BufWriter::new(Vec::new()));
+        for line in ["one\n", "two\n"] {
+            gathering.write_all(line.as_bytes()).unwrap();
+        }
+        assert!(gathering.0.get_ref().is_empty());
+        gathering.flush().unwrap();
+        assert_eq!(gathering.0.get_ref().as_slice(), b"one\ntwo\n");
+    }
+}
