@@ -16,6 +16,8 @@ const MOST_OCTETS: f64 = 9_000_000.0;
 const LEAST_OCTETS: f64 = 600.0;
 const LARGE_OCTETS: usize = 25_000_000;
 const SMALL_OCTETS: usize = 1_500;
+/// Of a message that is longer, the rest is an attachment.
+const TEXT_OCTETS: usize = 16_384;
 
 /// Every message that a server of a measurement can hold.
 pub(crate) struct Corpus {
@@ -265,7 +267,11 @@ impl Message {
         );
         text.push_str(&header);
         while text.len() + 2 < octets {
-            push_line(random, &mut text);
+            if text.len() < TEXT_OCTETS {
+                push_line(random, &mut text);
+            } else {
+                push_letters(random, &mut text, 76);
+            }
         }
         text.truncate(octets.max(2) - 2);
         let cut = text.trim_end_matches(['\r', '\n']).len();
@@ -279,15 +285,20 @@ impl Message {
     }
 }
 
-/// A line of up to 76 letters; some begin with a dot, some are empty.
+/// A line of text; some begin with a dot, some are empty.
 fn push_line(random: &mut Random, text: &mut String) {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+ ";
     match random.next() % 40 {
         0 => text.push('.'),
         1 => return text.push_str("\r\n"),
         _ => (),
     }
-    let mut left = 68;
+    push_letters(random, text, 68);
+}
+
+/// A line of so many letters, none of them a dot; of 76, a line of base64 (RFC 2045 section 6.8).
+fn push_letters(random: &mut Random, text: &mut String, n_letters: usize) {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut left = n_letters;
     while left > 0 {
         let mut bits = random.next();
         for _ in 0..left.min(10) {

@@ -119,6 +119,10 @@ impl std::fmt::Display for LoginName {
 /// or never comes to rest (RFC 8264 section 7). What is stored must be its own form: some letters are permitted while
 /// their lower case is not.
 fn stable(local_part: &str) -> Option<String> {
+    if local_part.bytes().all(|octet| octet.is_ascii_graphic()) {
+        // What the rules come to for nearly every name (RFC 8264 section 9.11): all is permitted, the case is mapped.
+        return Some(local_part.to_ascii_lowercase());
+    }
     let mut form = UsernameCaseMapped::enforce(local_part).ok()?.into_owned();
     for _ in 0..3 {
         let again = UsernameCaseMapped::enforce(form.as_str()).ok()?.into_owned();
@@ -128,4 +132,26 @@ fn stable(local_part: &str) -> Option<String> {
         form = again;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_ascii_are_what_the_rules_make_of_them() {
+        let graphic = || (b'!'..=b'~').map(char::from);
+        for first in graphic() {
+            for second in graphic() {
+                let name = String::from_iter([first, second]);
+                let by_the_rules = UsernameCaseMapped::enforce(name.as_str()).unwrap();
+                assert_eq!(stable(&name).as_deref(), Some(&*by_the_rules), "{name}");
+            }
+        }
+        assert!(
+            [" ", "\t", "a b", "\u{7f}"]
+                .into_iter()
+                .all(|name| stable(name).is_none())
+        );
+    }
 }

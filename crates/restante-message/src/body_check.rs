@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crc64fast_nvme::Digest;
+use crc_fast::{CrcAlgorithm, Digest};
 use restante_types::Octets;
 use sha2::{Digest as _, Sha256};
 
@@ -21,14 +21,14 @@ impl BodyCheck {
     pub fn new() -> Self {
         Self {
             octets: Octets::ZERO,
-            crc64: Digest::new(),
+            crc64: Digest::new(CrcAlgorithm::Crc64Nvme),
         }
     }
 
     /// Takes the next octets, before dot-stuffing.
     pub fn update(&mut self, octets: &[u8]) {
         self.octets += Octets::of(octets);
-        self.crc64.write(octets);
+        self.crc64.update(octets);
     }
 
     /// How many octets have passed.
@@ -38,7 +38,7 @@ impl BodyCheck {
 
     /// CRC-64/NVME of the octets that have passed.
     pub fn crc64(&self) -> u64 {
-        self.crc64.sum64()
+        self.crc64.finalize()
     }
 }
 

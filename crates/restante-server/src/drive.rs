@@ -96,7 +96,8 @@ pub(crate) struct Driver<'a> {
     /// When the claim was made that is being verified.
     login_begun: Instant,
     hold: Option<Hold>,
-    body: Option<OpenBody>,
+    /// Boxed: it is large, and an idle session has none.
+    body: Option<Box<OpenBody>>,
 }
 
 impl<'a> Driver<'a> {
@@ -451,7 +452,7 @@ impl<'a> Driver<'a> {
                     Cut::Whole => Verb::Retr,
                     Cut::Top { .. } => Verb::Top,
                 };
-                self.body = Some(OpenBody { body, source, verb });
+                self.body = Some(Box::new(OpenBody { body, source, verb }));
                 Ok(())
             }
             Err(error) => {
@@ -464,7 +465,7 @@ impl<'a> Driver<'a> {
 
     /// Sends the open body. `None` if it broke off: then the connection ends without the terminator.
     async fn send_body(&mut self) -> Option<restante_store::Verified> {
-        let OpenBody { body, source, verb } = self.body.take()?;
+        let OpenBody { body, source, verb } = *self.body.take()?;
         let mut octets = 0;
         let span = in_session(|| info_span!(target: SPAN_TARGET, "send", verb = verb.as_str()));
         let sent = body::send(body, &mut self.stream, &mut self.out, &mut octets)

@@ -1,6 +1,6 @@
 //! Blobs: immutable octets under keys that the server made.
 
-use std::fmt::{self, Debug, Display};
+use std::fmt::{self, Debug, Display, Write as _};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,6 +23,9 @@ pub struct BlobKey {
 }
 
 impl BlobKey {
+    /// Room for every path: the tenant's number has at most 20 digits.
+    const PATH_OCTETS: usize = 20 + 1 + 2 + 1 + 32;
+
     /// A key that no other call has made or will make.
     ///
     /// # Errors
@@ -42,7 +45,11 @@ impl BlobKey {
 
     /// The path of an object: `<tenant>/<shard>/<key>`, the shard being the last octet of the key in hex.
     pub fn path(&self) -> String {
-        format!("{}/{:02x}/{:032x}", self.tenant, self.number & 0xff, self.number)
+        let mut path = String::with_capacity(Self::PATH_OCTETS);
+        let shard = self.number & 0xff;
+        // Writing to a string does not fail.
+        write!(path, "{}/{shard:02x}/{:032x}", self.tenant, self.number).ok();
+        path
     }
 
     /// The reverse of [`BlobKey::path`]; `None` for every other text.
