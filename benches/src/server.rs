@@ -161,13 +161,13 @@ impl Ground {
     }
 }
 
-/// The release binary, beside this one.
+/// The server, built as this program is, beside it.
 fn binary() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let binary = own.with_file_name("restante");
     anyhow::ensure!(
         binary.is_file(),
-        "{} is not there: cargo build --release -p restante",
+        "{} is not there: cargo build --profile dist -p restante",
         binary.display()
     );
     Ok(binary)

@@ -14,7 +14,7 @@ use crate::{AuditRecord, Directory, DirectoryErrorKind};
 /// Records that wait to be written; more are dropped and counted.
 const QUEUE: usize = 8192;
 /// Records written at once.
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 /// How long a record waits for others to be written with.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How long after a failure it is tried again.

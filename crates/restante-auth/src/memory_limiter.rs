@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use moka::policy::EvictionPolicy;
@@ -21,6 +22,10 @@ use crate::{Admission, Attempt, AttemptLimiter, LimiterLost, NameKey, PLACE_LEAS
 
 /// Keys remembered of each kind; the least recently used goes.
 const KEYS: u64 = 100_000;
+
+/// A success is not noted again within this time of the last one that was: a network is known for an account for so
+/// much less than [`KNOWN_FOR`] at most.
+const NOTED_FOR: Duration = Duration::from_hours(1);
 
 /// Limits in memory. Never an error.
 pub struct MemoryLimiter {
@@ -110,7 +115,9 @@ impl State {
         if let Some(pace) = after.name.filter(|_| after.name != before.name) {
             self.names.insert(name, pace);
         }
-        if let (Some(pace), Some(known)) = (after.known, self.known(name, network)) {
+        if after.known != before.known
+            && let (Some(pace), Some(known)) = (after.known, self.known(name, network))
+        {
             self.known.insert((name, network), Known { pace, ..known });
         }
     }
@@ -147,12 +154,12 @@ impl AttemptLimiter for MemoryLimiter {
         let Some(name) = attempt.name else { return Ok(()) };
         let (_, network) = pacing::networks(attempt.client);
         let state = self.state();
-        let pace = state
-            .known(name, network)
-            .map(|known| known.pace)
-            .unwrap_or_default();
+        let known = state.known(name, network);
+        if known.is_some_and(|known| known.since.elapsed() < NOTED_FOR) {
+            return Ok(());
+        }
         let known = Known {
-            pace,
+            pace: known.map(|known| known.pace).unwrap_or_default(),
             since: Instant::now(),
         };
         state.known.insert((name, network), known);

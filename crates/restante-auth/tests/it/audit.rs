@@ -144,13 +144,13 @@ impl Log {
 #[tokio::test(start_paused = true)]
 async fn records_are_written_in_order_and_in_batches_soon_after_they_came() {
     let log = log();
-    (0..600).for_each(|n| log.log.record(record(n)));
+    (0..2_600).for_each(|n| log.log.record(record(n)));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(log.probe.batches(), [256, 256, 88]);
-    assert!(log.written().await.into_iter().eq(0..600));
-    log.log.record(record(600));
+    assert_eq!(log.probe.batches(), [1_024, 1_024, 552]);
+    assert!(log.written().await.into_iter().eq(0..2_600));
+    log.log.record(record(2_600));
     log.log.flush(PATIENCE).await;
-    assert_eq!(log.written().await.len(), 601);
+    assert_eq!(log.written().await.len(), 2_601);
 }
 
 #[tokio::test(start_paused = true)]

@@ -160,6 +160,28 @@ async fn a_network_is_known_for_an_account_for_30_days() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_network_stays_known_by_logging_in_again() {
+    let limiter = MemoryLimiter::new();
+    // Not every success is noted, but one of each hour.
+    for _ in 0..31 * 24 * 2 {
+        limiter.succeeded(&attempt(1, "192.0.2.7")).await.unwrap();
+        tokio::time::advance(Duration::from_mins(30)).await;
+    }
+    tokio::time::advance(Duration::from_hours(30 * 24 - 2)).await;
+    fail(&limiter, &attempt(1, "198.51.100.1"), 20).await;
+    assert_eq!(
+        limiter.admit(&attempt(1, "192.0.2.8")).await.unwrap(),
+        after(0, false)
+    );
+    tokio::time::advance(Duration::from_hours(2)).await;
+    fail(&limiter, &attempt(1, "198.51.100.1"), 20).await;
+    assert_eq!(
+        limiter.admit(&attempt(1, "192.0.2.8")).await.unwrap(),
+        after(0, true)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_does_not_pay_for_guesses_at_others() {
     let limiter = MemoryLimiter::new();
     fail(&limiter, &attempt(1, "192.0.2.7"), 4).await;
