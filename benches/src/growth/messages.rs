@@ -31,8 +31,8 @@ pub(super) async fn measure(sizes: &[u32], seed: u64, lasting: Duration) -> anyh
         title: "Messages of a maildrop",
         text: "The first login is the one that finds nothing in memory; what memory is for is to hold the session that \
                it opens. The others are medians of sessions that log in, ask for STAT, UIDL and LIST, and leave; CPU is \
-               the server's for each of them. A listing that is larger than `limits.listing_cache_mib` (64: half a \
-               million messages) is mostly read anew.",
+               the server's for each of them. A listing larger than `limits.listing_cache_mib` (64: half a million \
+               messages) is not kept, and read anew.",
         of: "messages",
         columns: &[
             "first login to STAT, ms",

@@ -49,8 +49,8 @@ pub struct Limits {
     #[schemars(range(min = 1024, max = 65_536))]
     pub sasl_line_octets: u32,
     /// Memory for listings of maildrops that were opened lately, in MiB: of a maildrop that is opened again only what
-    /// came since is read. A message takes about 125 octets. A listing larger than all of it is read anew at each
-    /// login: give it 256 where maildrops have a million messages. 0 keeps none.
+    /// came since is read. A message takes about 125 octets. A listing larger than all of it is not kept: give
+    /// it 256 where maildrops have a million messages. 0 keeps none.
     #[schemars(range(min = 0, max = 65_536))]
     pub listing_cache_mib: u32,
 }
