@@ -35,12 +35,14 @@ statements! {
             WHERE m.maildrop_id = a.account_id AND m.deleted_at IS NULL)
             AND n.tenant_id = a.tenant_id
         WHERE a.account_id = ?1 AND a.tenant_id = ?2";
-    /// From a key on.
-    SNAPSHOT = "SELECT message_id, unique_id, octets, header_octets, has_dot_lines, needs_utf8, crc64,
-            header_crc64, storage_id, blob
-        FROM message INDEXED BY message_live
-        WHERE maildrop_id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL AND message_id >= ?3
-        ORDER BY message_id";
+    /// From a key on, so many in one row.
+    SNAPSHOT = "SELECT count(*), max(message_id), group_concat(line, char(10) ORDER BY message_id)
+        FROM (
+            SELECT message_id, concat_ws(' ', message_id, unique_id, octets, header_octets, has_dot_lines,
+                needs_utf8, crc64, header_crc64, storage_id, hex(blob)) AS line
+            FROM message INDEXED BY message_live
+            WHERE maildrop_id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL AND message_id >= ?3
+            ORDER BY message_id LIMIT ?4)";
 
     RESERVE = "INSERT INTO pending_blob (tenant_id, blob, maildrop_id, storage_id, reserved_at)
         VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -75,7 +77,7 @@ statements! {
         WHERE message_id IN (SELECT value FROM json_each(?1))
             AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at = ?4";
     /// `?1` is a JSON array of keys.
-    DELETE_MESSAGES = "UPDATE message SET deleted_at = ?4
+    DELETE_MESSAGES = "UPDATE message NOT INDEXED SET deleted_at = ?4
         WHERE message_id IN (SELECT value FROM json_each(?1))
             AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at IS NULL";
     COUNT_DELETION = "UPDATE maildrop

@@ -74,6 +74,18 @@ pub(crate) fn blob_from_row(tenant: TenantId, octets: &[u8]) -> Result<BlobKey, 
     })
 }
 
+/// A blob's number as `hex()` writes it.
+pub(crate) fn blob_from_hex(tenant: TenantId, digits: &str) -> Result<BlobKey, Undecodable> {
+    let number = match digits.len() {
+        32 => u128::from_str_radix(digits, 16).ok(),
+        _ => None,
+    };
+    Ok(BlobKey {
+        tenant,
+        number: number.ok_or(Undecodable("blob"))?,
+    })
+}
+
 pub(crate) fn tenant_from_row(key: i64) -> Result<TenantId, Undecodable> {
     TenantId::new(key).ok_or(Undecodable("tenant"))
 }

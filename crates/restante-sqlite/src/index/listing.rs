@@ -1,6 +1,7 @@
 //! The listing of one maildrop: whole, or what was delivered since an earlier one.
 
-use futures_util::TryStreamExt;
+use std::str::Split;
+
 use restante_store::{
     BodyRef, Listing, ListingBuilder, MaildropState, StorageId, StoreError, StoreErrorKind, Usage,
 };
@@ -11,13 +12,20 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 
 use super::refusal;
 use crate::error::failed;
-use crate::values::{Undecodable, blob_from_row, checksum_from_row, count_from_row, octets_from_row};
+use crate::values::{
+    Undecodable, blob_from_hex, blob_from_row, checksum_from_row, count_from_row, octets_from_row,
+};
 use crate::{Sqlite, sql};
 
 const OP: &str = "snapshot";
 
 type StateRow = (i64, i64, i64, Option<i64>, Option<Vec<u8>>);
-type MessageRow = (i64, String, i64, i64, i64, i64, i64, i64, i64, Vec<u8>);
+/// How many messages, the key of the last, and a line for each.
+type BlockRow = (i64, Option<i64>, Option<String>);
+
+/// Messages that are read with one row: what the driver does for each column of a row takes longer than to read a
+/// message. Bounds the memory that a block takes.
+const BLOCK: i64 = 1024;
 
 /// How the maildrop stands.
 pub(super) async fn state(db: &Sqlite, maildrop: MaildropId) -> Result<MaildropState, StoreError> {
@@ -95,39 +103,67 @@ pub(super) async fn read(
     Ok(listing)
 }
 
-/// Adds the messages from a key on.
+/// Adds the messages from a key on, a block of them with each row that is read.
 async fn rows(
     conn: &mut SqliteConnection,
     maildrop: MaildropId,
     mut listing: ListingBuilder,
-    from: i64,
+    mut from: i64,
 ) -> Result<Listing, sqlx::Error> {
-    let mut rows = sqlx::query_as::<_, MessageRow>(sql::SNAPSHOT)
-        .bind(maildrop.number())
-        .bind(maildrop.tenant().get())
-        .bind(from)
-        .fetch(conn);
-    while let Some(row) = rows.try_next().await? {
-        push(&mut listing, maildrop, row)?;
+    loop {
+        let (n, last, lines): BlockRow = sqlx::query_as(sql::SNAPSHOT)
+            .bind(maildrop.number())
+            .bind(maildrop.tenant().get())
+            .bind(from)
+            .bind(BLOCK)
+            .fetch_one(&mut *conn)
+            .await?;
+        for line in lines.iter().flat_map(|lines| lines.split('\n')) {
+            push(&mut listing, maildrop, line)?;
+        }
+        match last.and_then(|last| last.checked_add(1)) {
+            Some(next) if n == BLOCK => from = next,
+            _ => return Ok(listing.finish()),
+        }
     }
-    Ok(listing.finish())
 }
 
-fn push(listing: &mut ListingBuilder, maildrop: MaildropId, row: MessageRow) -> Result<(), sqlx::Error> {
-    let (id, unique_id, octets, header_octets, has_dot_lines, needs_utf8, crc64, header_crc64, storage, blob) =
-        row;
+/// Adds a message from its line: its columns in the order of [`sql::SNAPSHOT`], with a space between them, which no
+/// unique-id contains.
+fn push(listing: &mut ListingBuilder, maildrop: MaildropId, line: &str) -> Result<(), sqlx::Error> {
+    let mut columns = Columns(line.split(' '));
+    let id = MessageId::new(columns.number()?).ok_or(Undecodable("message"))?;
+    let unique_id = UniqueId::new(columns.text()?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let octets = octets_from_row(columns.number()?)?;
+    let header_octets = octets_from_row(columns.number()?)?;
+    let has_dot_lines = columns.number()? != 0;
+    let needs_utf8 = columns.number()? != 0;
     let body = BodyRef {
-        storage: StorageId(storage),
-        blob: blob_from_row(maildrop.tenant(), &blob)?,
-        octets: octets_from_row(octets)?,
-        header_octets: octets_from_row(header_octets)?,
-        crc64: checksum_from_row(crc64),
-        header_crc64: checksum_from_row(header_crc64),
-        has_dot_lines: has_dot_lines != 0,
+        octets,
+        header_octets,
+        has_dot_lines,
+        crc64: checksum_from_row(columns.number()?),
+        header_crc64: checksum_from_row(columns.number()?),
+        storage: StorageId(columns.number()?),
+        blob: blob_from_hex(maildrop.tenant(), columns.text()?)?,
     };
-    let id = MessageId::new(id).ok_or(Undecodable("message"))?;
-    let unique_id = UniqueId::new(unique_id).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    if columns.0.next().is_some() {
+        return Err(Undecodable("message").into());
+    }
     listing
-        .push(id, &unique_id, needs_utf8 != 0, body)
+        .push(id, &unique_id, needs_utf8, body)
         .map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// What is left of a line.
+struct Columns<'a>(Split<'a, char>);
+
+impl<'a> Columns<'a> {
+    fn text(&mut self) -> Result<&'a str, Undecodable> {
+        self.0.next().ok_or(Undecodable("message"))
+    }
+
+    fn number(&mut self) -> Result<i64, Undecodable> {
+        self.text()?.parse().map_err(|_| Undecodable("message"))
+    }
 }

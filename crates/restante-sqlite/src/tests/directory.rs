@@ -1,16 +1,8 @@
 //! What the schema itself refuses, and along which indices names are looked up.
 
 use restante_auth::{AccountState, Actor, Alias, AuditAction, AuditFilter, AuditRecord, TenantPatch};
-use sqlx::AssertSqlSafe;
 
 use super::*;
-
-async fn plan(db: &Sqlite, statement: &str) -> String {
-    let explain = format!("EXPLAIN QUERY PLAN {statement}");
-    let query = sqlx::query_as(AssertSqlSafe(explain)).bind("user@example.org");
-    let steps: Vec<(i64, i64, i64, String)> = db.readers().all(query).await.unwrap();
-    steps.into_iter().map(|(.., step)| step + "\n").collect()
-}
 
 async fn refusal(db: &Sqlite, statement: &'static str) -> String {
     let mut tx = db.begin().await.unwrap();
@@ -39,7 +31,7 @@ async fn a_name_is_looked_up_along_indices() {
         sql::DOMAIN,
         sql::TENANT,
     ] {
-        let plan = plan(&scene.db, statement).await;
+        let plan = scene.plan(statement).await;
         assert!(plan.contains("SEARCH"), "{statement}\n{plan}");
         for table in [
             "account",
