@@ -106,9 +106,18 @@ statements! {
     STORED = "SELECT message_id, tenant_id, maildrop_id, unique_id, octets, header_octets, has_dot_lines, crc64,
             header_crc64, sha256, storage_id, blob, received_at, deleted_at
         FROM message WHERE message_id > ?1 ORDER BY message_id LIMIT ?2";
+    /// Of one maildrop: the two halves have an index each.
     STORED_OF_MAILDROP = "SELECT message_id, tenant_id, maildrop_id, unique_id, octets, header_octets,
             has_dot_lines, crc64, header_crc64, sha256, storage_id, blob, received_at, deleted_at
-        FROM message WHERE message_id > ?1 AND maildrop_id = ?3 AND tenant_id = ?4 ORDER BY message_id LIMIT ?2";
+        FROM (
+            SELECT * FROM (SELECT * FROM message INDEXED BY message_live
+                WHERE maildrop_id = ?3 AND tenant_id = ?4 AND deleted_at IS NULL
+                    AND message_id > ?1 ORDER BY message_id LIMIT ?2)
+            UNION ALL
+            SELECT * FROM (SELECT * FROM message INDEXED BY message_deleted
+                WHERE maildrop_id = ?3 AND tenant_id = ?4 AND deleted_at IS NOT NULL
+                    AND message_id > ?1 ORDER BY message_id LIMIT ?2))
+        ORDER BY message_id LIMIT ?2";
     /// Which of the keys, a list of pairs of tenant and octets in hex, nothing names.
     UNNAMED = "SELECT k.key FROM json_each(?2) k
         WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.tenant_id = k.value ->> 0
