@@ -77,6 +77,7 @@ statements! {
         WHERE message_id IN (SELECT value FROM json_each(?1))
             AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at = ?4";
     /// `?1` is a JSON array of keys.
+    /// By the keys alone: left to itself SQLite takes an index of the tenant, and walks over all its messages.
     DELETE_MESSAGES = "UPDATE message NOT INDEXED SET deleted_at = ?4
         WHERE message_id IN (SELECT value FROM json_each(?1))
             AND maildrop_id = ?2 AND tenant_id = ?3 AND deleted_at IS NULL";
